@@ -1,1 +1,1 @@
-
+"""How good a segmentation is, and what it looks like."""

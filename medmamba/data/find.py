@@ -1,0 +1,62 @@
+"""From what a person types after --dataset to an nnU-Net dataset number and folder."""
+
+import re
+from pathlib import Path
+
+from ..errors import DataError
+from .cards import cards
+from .folders import Folders
+
+_FOLDER = re.compile(r"Dataset(\d{3})_(.+)")
+
+
+def on_disk(folders: Folders) -> dict[int, str]:
+    """Number -> folder name of every dataset in the raw and the preprocessed folder."""
+    found: dict[int, str] = {}
+    for parent in (folders.raw, folders.preprocessed):
+        for path in sorted(parent.glob("Dataset[0-9][0-9][0-9]_*")):
+            if path.is_dir() and (match := _FOLDER.fullmatch(path.name)):
+                found.setdefault(int(match[1]), path.name)
+    return found
+
+
+def dataset_id(name_or_id: str | int, folders: Folders) -> int:
+    """The number of a dataset given as `Hippocampus`, `4`, `004` or `Dataset004_Hippocampus`, upper and lower case alike.
+
+    The folders on disk are asked first, then the cards that ship with medmamba. DataError lists what is there when
+    neither knows the dataset.
+    """
+    text = str(name_or_id).strip()
+    here = on_disk(folders)
+    if text.isdigit():
+        wanted = int(text)
+        if wanted in here or any(card.id == wanted for card in cards().values()):
+            return wanted
+    for number, folder_name in here.items():
+        if text.lower() in (folder_name.lower(), folder_name.split("_", 1)[1].lower()):
+            return number
+    for card in cards().values():
+        if text.lower() in (card.name.lower(), f"dataset{card.id:03d}_{card.name}".lower()):
+            return card.id
+    raise DataError(
+        f"There is no dataset {text!r}.",
+        f"In {folders.raw} and {folders.preprocessed}: {', '.join(here.values()) or 'none'}. "
+        f"Cards: {', '.join(cards())}. Set --data-root or nnUNet_raw if the data lies elsewhere.",
+    )
+
+
+def dataset_folder(name_or_id: str | int, folders: Folders) -> Path:
+    """The raw folder of a dataset, which must exist and hold a dataset.json. DataError says where it was looked for."""
+    number = dataset_id(name_or_id, folders)
+    matches = sorted(folders.raw.glob(f"Dataset{number:03d}_*"))
+    if not matches:
+        raise DataError(
+            f"Dataset {name_or_id} has no folder Dataset{number:03d}_... in {folders.raw}.",
+            "Put it there in nnU-Net's raw layout, or set nnUNet_raw or --data-root to where it lies.",
+        )
+    if len(matches) > 1:
+        names = ", ".join(path.name for path in matches)
+        raise DataError(f"Several folders in {folders.raw} have the number {number:03d}: {names}.", "Keep one of them.")
+    if not (matches[0] / "dataset.json").is_file():
+        raise DataError(f"{matches[0]} has no dataset.json.", "See nnU-Net's description of its raw dataset format.")
+    return matches[0]

@@ -1,0 +1,79 @@
+"""What the machine at hand has: devices, CPU units, cores, memory and disk."""
+
+import os
+import platform
+import shutil
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .errors import SetupError
+
+if TYPE_CHECKING:
+    import torch
+
+_FLAGS_THAT_MATTER = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_tile", "amx_bf16", "asimd", "bf16")
+
+
+def device(name: str = "auto") -> "torch.device":
+    """The torch device of that name; "auto" takes CUDA, then Apple's MPS, then the CPU.
+
+    Raises SetupError when the device was asked for by name and is not there.
+    """
+    import torch
+
+    has_mps = torch.backends.mps.is_available()
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "mps" if has_mps else "cpu")
+    try:
+        wanted = torch.device(name)
+    except RuntimeError as error:
+        raise SetupError(f"There is no device {name!r}.", "Use auto, cpu, cuda, cuda:1, ... or mps.") from error
+    there = {"cpu": True, "mps": has_mps, "cuda": (wanted.index or 0) < torch.cuda.device_count()}
+    if not there.get(wanted.type, False):
+        raise SetupError(f"Device {name!r} is not available here.", "Use --device auto, or see `medmamba doctor`.")
+    return wanted
+
+
+@cache
+def cpu_flags() -> tuple[str, ...]:
+    """The vector and matrix units of this CPU that medmamba makes use of. Empty where the system does not tell."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ()
+    line = next((line for line in text.splitlines() if line.lower().startswith(("flags", "features"))), "")
+    present = set(line.partition(":")[2].split())
+    return tuple(flag for flag in _FLAGS_THAT_MATTER if flag in present)
+
+
+def cpu_name() -> str:
+    """The CPU's name as its maker writes it, else its architecture."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
+
+
+def cpu_count() -> int:
+    """Cores this process may use: its affinity, cut down to the container's CPU quota."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return max(1, min(cores, round(int(quota) / int(period))))
+    except (OSError, ValueError):  # no such file, or "max": no quota
+        return cores
+
+
+def shared_memory() -> int | None:
+    """Free bytes in /dev/shm, through which data-loading processes pass batches; None where there is no such thing."""
+    return shutil.disk_usage("/dev/shm").free if Path("/dev/shm").is_dir() else None
+
+
+def free_disk(folder: Path) -> int:
+    """Free bytes on the disk of `folder`, or of its nearest parent that exists."""
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free

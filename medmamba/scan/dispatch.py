@@ -1,0 +1,81 @@
+"""Which implementation runs a scan, and why.
+
+Every path but the reference is a module with `forward`, `backward` and `checkpoint_shape` (see `chunked`) and stands in
+`PATHS`, best first; `usable` says whether it can take a call. A new path is one module and one line here.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+
+import torch
+
+from ..errors import ConfigError
+from . import chunked
+
+VARIABLE = "MEDMAMBA_SCAN"
+REFERENCE = "reference"
+
+
+@dataclass(frozen=True)
+class Path:
+    """One way to compute the scan."""
+
+    name: str
+    module: ModuleType
+    usable: Callable[[torch.device, torch.dtype], str]
+    """Empty when the path can take tensors of this device and type, else the reason why not."""
+    why: str
+    """Why it is taken when nothing better is usable."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The path that was picked and the reason."""
+
+    name: str
+    why: str
+
+
+PATHS: tuple[Path, ...] = (
+    Path("chunked", chunked, lambda device, dtype: "", "plain torch, works on every device and floating type"),
+)
+
+
+def by_name(name: str) -> ModuleType:
+    """The module of the path `name`; ConfigError for an unknown name."""
+    for path in PATHS:
+        if path.name == name:
+            return path.module
+    known = ", ".join([path.name for path in PATHS] + [REFERENCE])
+    raise ConfigError(f"There is no scan path {name!r}.", f"Unset {VARIABLE} or set it to one of: {known}.")
+
+
+def choose(device: torch.device, dtype: torch.dtype) -> Choice:
+    """The best usable path for tensors of `device` and `dtype`; the variable MEDMAMBA_SCAN overrides it.
+
+    Raises ConfigError when the variable names a path that does not exist or cannot take such tensors.
+    """
+    forced = os.environ.get(VARIABLE, "").strip().lower()
+    if forced == REFERENCE:
+        return Choice(REFERENCE, f"asked for by {VARIABLE}: step by step, slow")
+    if forced:
+        by_name(forced)
+        reason = next(path.usable(device, dtype) for path in PATHS if path.name == forced)
+        if reason:
+            raise ConfigError(f"{VARIABLE}={forced} cannot be used: {reason}.", f"Unset {VARIABLE}.")
+        return Choice(forced, f"asked for by {VARIABLE}")
+    skipped = []
+    for path in PATHS:
+        reason = path.usable(device, dtype)
+        if not reason:
+            return Choice(path.name, "; ".join([path.why, *skipped]))
+        skipped.append(f"not {path.name}: {reason}")
+    raise ConfigError(f"No scan path takes {dtype} on {device}.", "Use float32, float64, bfloat16 or float16.")
+
+
+def explain(device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> str:
+    """One line for people: the path that a scan on `device` takes and why."""
+    choice = choose(torch.device(device), dtype)
+    return f"{choice.name} ({choice.why})"

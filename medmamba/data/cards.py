@@ -90,12 +90,32 @@ class Card(BaseModel):
             painted.update(dict.fromkeys(members, value))
         return painted
 
+    def facts(self) -> dict[str, list[str]]:
+        """Field -> lines of text, for people; empty fields are left out."""
+        texts: dict[str, list[str]] = {}
+        for field in type(self).model_fields:
+            value = getattr(self, field)
+            if field in ("name", "title", "sure") or not value:
+                continue
+            if isinstance(value, Cases):
+                value = ", ".join(f"{count} {part}" for part, count in value if count)
+            elif isinstance(value, dict):
+                value = ", ".join(f"{name} = {_plain(member)}" for name, member in value.items())
+            elif field == "regions_class_order" or field == "channels":
+                value = ", ".join(str(part) for part in value)
+            texts[field] = [str(line) for line in value] if isinstance(value, tuple) else [str(value)]
+        return texts
+
     @property
     def targets(self) -> dict[str, int | list[int]]:
         """What is learnt and scored, name -> value(s): the regions where there are some, else the labels."""
         if self.regions:
             return {name: list(members) for name, members in self.regions.items()}
         return {name: value for name, value in self.labels.items() if value}
+
+
+def _plain(member: int | tuple[int, ...]) -> str:
+    return str(list(member) if isinstance(member, tuple) else member)
 
 
 _NEED_A_MARK = {"home", "licence", "channels", "labels", "cases"}

@@ -1,11 +1,13 @@
 """Video clips as nnU-Net cases: time on the first array axis.
 
-One clip becomes one NIfTI file per colour channel with array axes (T, H, W), so time is the file's third axis. The spacing
-over time is the same constant in every case, so that nnU-Net never resamples over time; the frame rate goes to clips.json.
+One clip becomes one NIfTI file per colour channel with array axes (T, H, W), so time is the file's third axis. The
+spacing over time is the same constant in every case, so that nnU-Net never resamples over time; the frame rate goes to
+clips.json.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -92,7 +94,7 @@ def _mask_of(frame: Path, folder: Path) -> Path:
     return found[0]
 
 
-def _read(path: Path) -> NDArray[np.generic]:
+def _read(path: Path) -> NDArray[Any]:
     try:
         return sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
     except RuntimeError as error:
@@ -120,7 +122,9 @@ def _binary(path: Path) -> NDArray[np.uint8]:
 def _stack(images: Sequence[NDArray[np.uint8]], paths: Sequence[Path]) -> NDArray[np.uint8]:
     for image, path in zip(images, paths, strict=True):
         if image.shape != images[0].shape:
-            raise DataError(f"{path} is {image.shape[:2]} pixels, {paths[0].name} {images[0].shape[:2]}.", "Make them equal.")
+            raise DataError(
+                f"{path} is {image.shape[:2]} pixels, {paths[0].name} {images[0].shape[:2]}.", "Make them equal."
+            )
     return np.stack(images)
 
 

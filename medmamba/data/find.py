@@ -2,8 +2,10 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 from ..errors import DataError
+from ..files import read_json
 from .cards import cards
 from .folders import Folders
 
@@ -21,7 +23,7 @@ def on_disk(folders: Folders) -> dict[int, str]:
 
 
 def dataset_id(name_or_id: str | int, folders: Folders) -> int:
-    """The number of a dataset given as `Hippocampus`, `4`, `004` or `Dataset004_Hippocampus`, upper and lower case alike.
+    """The number of a dataset given as `Hippocampus`, `4`, `004` or `Dataset004_Hippocampus`; case does not matter.
 
     The folders on disk are asked first, then the cards that ship with medmamba. DataError lists what is there when
     neither knows the dataset.
@@ -60,3 +62,16 @@ def dataset_folder(name_or_id: str | int, folders: Folders) -> Path:
     if not (matches[0] / "dataset.json").is_file():
         raise DataError(f"{matches[0]} has no dataset.json.", "See nnU-Net's description of its raw dataset format.")
     return matches[0]
+
+
+def dataset_json(name_or_id: str | int, folders: Folders) -> dict[str, Any]:
+    """What a dataset's dataset.json says: of its raw or preprocessed folder, else as its card would write it.
+
+    DataError when neither folder nor card knows the dataset.
+    """
+    number = dataset_id(name_or_id, folders)
+    for parent in (folders.raw, folders.preprocessed):
+        for path in sorted(parent.glob(f"Dataset{number:03d}_*/dataset.json")):
+            return read_json(path)
+    known = next(card for card in cards().values() if card.id == number)
+    return {"labels": {"background": 0, **known.targets}, "file_ending": known.file_ending}

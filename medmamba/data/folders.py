@@ -45,9 +45,9 @@ class Folders:
 def folders(data_root: Path | None = None) -> Folders:
     """The folders in force.
 
-    nnU-Net's variables `nnUNet_raw`, `nnUNet_preprocessed` and `nnUNet_results` are honoured, each on its own. What they
-    leave open lies under `data_root`, else under the variable `MEDMAMBA_HOME`, else under ./medmamba_data, in sub-folders
-    of the variables' names. All paths come back absolute.
+    nnU-Net's variables `nnUNet_raw`, `nnUNet_preprocessed` and `nnUNet_results` are honoured, each on its own. What
+    they leave open lies under `data_root`, else under the variable `MEDMAMBA_HOME`, else under ./medmamba_data, in
+    sub-folders of the variables' names. All paths come back absolute.
     """
     root = Path(data_root or os.environ.get("MEDMAMBA_HOME") or _DEFAULT_ROOT).expanduser().absolute()
 

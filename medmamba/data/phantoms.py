@@ -1,8 +1,8 @@
 """Volumes made in code, with known truth: what the demo and the tests learn from when no data is at hand.
 
-Each phantom is an organ (an ellipsoidal capsule around an off-centre core) with a curved vessel beside it and a few bright
-spots that belong to nothing, seen through a smooth bias field and Rician noise, on an anisotropic grid that lies obliquely
-in the patient. Shapes are drawn in millimetres and sampled afterwards, so that the truth does not depend on the grid.
+Each phantom is an organ (an ellipsoidal capsule around an off-centre core) with a curved vessel beside it and a few
+bright spots that belong to nothing, seen through a smooth bias field and Rician noise, on an anisotropic grid that lies
+obliquely in the patient. Shapes are drawn in millimetres and sampled afterwards: the truth does not depend on the grid.
 """
 
 from dataclasses import dataclass

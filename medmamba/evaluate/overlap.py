@@ -1,11 +1,11 @@
 """Dice per label or region and case, with the policy for empty structures written into the report.
 
-Dice(P, R) = 2 |P and R| / (|P| + |R|). Where prediction and reference are both empty it is not defined: such a case is left
-out of that label's mean and counted as `empty`. Where only one of them is empty it is 0. A mean is over cases first (one
-figure a label), then over the labels that have a figure.
+Dice(P, R) = 2 |P and R| / (|P| + |R|). Where prediction and reference are both empty it is not defined: such a case is
+left out of that label's mean and counted as `empty`. Where only one of them is empty it is 0. A mean is over cases
+first (one figure a label), then over the labels that have a figure.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -74,8 +74,14 @@ def labels_of(dataset_json: Mapping[str, Any]) -> dict[str, int | list[int]]:
     return {name: value for name, value in labels.items() if value != 0 and name != "background"}
 
 
-def evaluate_folder(predictions: Path, references: Path, labels: Labels, ending: str = ".nii.gz") -> Report:
-    """Score every case of `references` against the file of the same name in `predictions`.
+def evaluate_folder(
+    predictions: Path,
+    references: Path,
+    labels: Labels,
+    ending: str = ".nii.gz",
+    cases: Collection[str] | None = None,
+) -> Report:
+    """Score every case of `references` (or those in `cases`) against the file of the same name in `predictions`.
 
     A label named "ignore" is not scored; its voxels in the reference are left out of every count. DataError names the
     files when a prediction is missing, a file cannot be read, or two geometries differ by more than `TOLERANCE`.
@@ -84,15 +90,17 @@ def evaluate_folder(predictions: Path, references: Path, labels: Labels, ending:
         if not folder.is_dir():
             raise DataError(f"{folder} is not a folder.", "Check the path.")
     names = sorted(path.name for path in references.glob(f"*{ending}"))
+    if cases is not None:
+        names = [name for name in names if name.removesuffix(ending) in cases]
     if not names:
         raise DataError(f"{references} holds no *{ending} file.", "Check the path of the reference labels.")
     if missing := [name for name in names if not (predictions / name).is_file()]:
         listed = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
         raise DataError(f"{predictions} lacks {len(missing)} of {len(names)} cases: {listed}.", "Predict them first.")
-    cases = {name.removesuffix(ending): score_case(predictions / name, references / name, labels) for name in names}
-    summaries = {label: _summary([scores[label] for scores in cases.values()]) for label in _scored(labels)}
+    scored = {name.removesuffix(ending): score_case(predictions / name, references / name, labels) for name in names}
+    summaries = {label: _summary([scores[label] for scores in scored.values()]) for label in _scored(labels)}
     means = [summary.dice for summary in summaries.values() if summary.dice is not None]
-    return Report(cases, summaries, float(np.mean(means)) if means else None)
+    return Report(scored, summaries, float(np.mean(means)) if means else None)
 
 
 def score_case(prediction: Path, reference: Path, labels: Labels) -> dict[str, Score]:

@@ -1,0 +1,55 @@
+"""The command line. One file per command; each imports torch, numpy and nnU-Net only when it runs."""
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from medmamba import __version__
+from medmamba.errors import MedMambaError
+
+from . import datasets, demo, doctor, env, evaluate, nets, predict, preprocess, train
+from .screen import show_error
+
+
+class _Commands(TyperGroup):
+    """Turns errors for people into one sentence and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except MedMambaError as error:
+            raise SystemExit(show_error(error)) from error
+        except KeyboardInterrupt:
+            raise SystemExit(130) from None
+
+
+app = typer.Typer(
+    name="medmamba",
+    cls=_Commands,
+    help="Mamba networks for medical images, as a plug-in of stock nnU-Net v2.",
+    epilog="First time here? `medmamba demo` trains a network on volumes made in code, in a few minutes.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+for _module in (preprocess, train, predict, evaluate):
+    _module.register(app)
+for _module in (nets, datasets, doctor, env, demo):
+    _module.register(app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"medmamba {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None: ...

@@ -1,0 +1,53 @@
+"""medmamba demo: the whole way on volumes made in code, or on your own dataset."""
+
+import shlex
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import options
+from .screen import console, number, print_table, training_bar
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(
+        epilog=options.examples(
+            "medmamba demo", "medmamba demo --data nnUNet_raw/Dataset004_Hippocampus --out hippocampus_demo"
+        )
+    )(demo)
+
+
+def demo(
+    data: Annotated[Path | None, typer.Option(help="An nnU-Net raw dataset folder instead of phantoms.")] = None,
+    out: Annotated[Path, typer.Option(help="Where everything is written.")] = Path("medmamba_demo"),
+    net: options.Net = "umamba-bot",
+    epochs: Annotated[int | None, typer.Option(min=1, help="Default: the preset's.")] = None,
+    device: options.Device = "auto",
+) -> None:
+    """Plan, preprocess, train, predict, evaluate and draw: under five minutes on two cores."""
+    from medmamba.demo import STEPS, DemoOptions, run
+
+    screen, started = console(), time.monotonic()
+
+    def announce(step: str) -> None:
+        clock = time.monotonic() - started
+        screen.print(f"[bold]{STEPS.index(step) + 1}/{len(STEPS)} {step}[/bold] [dim]({clock:.0f} s)[/dim]")
+
+    with training_bar() as bar:
+        result = run(DemoOptions(out, data, net, epochs=epochs, device=device), announce, bar)
+    rows = [(name, number(one.dice), str(one.scored)) for name, one in result.report.labels.items()]
+    rows.append(("mean", number(result.report.mean_dice), ""))
+    print_table(f"Dice on {len(result.report.cases)} cases that training never saw", ("label", "Dice", "cases"), rows)
+    screen.print(f"Picture: {result.picture}\nScores:  {result.report_file}\nModel:   {result.model}")
+    screen.print(f"Done in {time.monotonic() - started:.0f} s. Next, try:")
+    root, images = shlex.quote(str(out)), shlex.quote(str(out / "nnUNet_raw" / result.dataset / "imagesTr"))
+    where = f"--data-root {root} --dataset {int(result.dataset[7:10])}"
+    for line in (
+        f"medmamba predict {where} --net {net} --preset small --input {images} --output my_predictions",
+        f"medmamba train {where} --net segmamba --preset small --epochs 5",
+        "medmamba nets",
+    ):
+        screen.print(f"  {line}")

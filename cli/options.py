@@ -1,0 +1,42 @@
+"""Options that several commands share, each described once."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from medmamba.errors import ConfigError
+
+Dataset = Annotated[str, typer.Option(help="Name (Hippocampus) or nnU-Net number (4) of a dataset.")]
+Net = Annotated[str, typer.Option(help="Network; `medmamba nets` lists them.")]
+Preset = Annotated[str, typer.Option(help="default: the paper's widths; small: narrow, for CPUs and small images.")]
+Config = Annotated[str, typer.Option(help="nnU-Net configuration: 2d, 3d_fullres, 3d_lowres.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+DataRoot = Annotated[
+    Path | None, typer.Option(help="Folder for what nnUNet_raw, nnUNet_preprocessed and nnUNet_results do not set.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
+
+
+def examples(*lines: str) -> str:
+    """An epilog that shows each line as a command."""
+    return "\n\n".join(["Examples:", *(f"  [bold]{line}[/bold]" for line in lines)])
+
+
+def fold(text: str) -> int | Literal["all"]:
+    """A fold as typed: a number, or "all". ConfigError otherwise."""
+    if text == "all":
+        return "all"
+    if text.isdigit():
+        return int(text)
+    raise ConfigError(f"--fold {text!r} is no fold.", "Use 0 to 4, or all.")
+
+
+def sizes(text: str | None) -> tuple[int, ...] | None:
+    """A size as typed, "40,56,40" or "40x56x40", as numbers. ConfigError when it is no list of positive numbers."""
+    if text is None:
+        return None
+    parts = text.replace("x", ",").split(",")
+    if not all(part.strip().isdigit() and int(part) for part in parts) or len(parts) not in (2, 3):
+        raise ConfigError(f"--patch-size {text!r} is no size.", "Use two or three numbers, as 40,56,40.")
+    return tuple(int(part) for part in parts)

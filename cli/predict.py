@@ -1,0 +1,66 @@
+"""medmamba predict: segment images with a trained network."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from medmamba.errors import ConfigError
+
+from . import options
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(
+        epilog=options.examples(
+            "medmamba predict --dataset Hippocampus --net umamba-bot --input imagesTs --output predictions",
+            "medmamba predict --model FOLDER --input CASE_0000.nii.gz --output predictions --no-mirror",
+        )
+    )(predict)
+
+
+def predict(
+    input: Annotated[Path, typer.Option(help="Folder of images CASE_0000.nii.gz, or one such file.")],
+    output: Annotated[Path, typer.Option(help="Folder for the segmentations.")],
+    dataset: Annotated[str | None, typer.Option(help="Dataset that the network was trained on.")] = None,
+    net: Annotated[str | None, typer.Option(help="Network that was trained.")] = None,
+    preset: options.Preset = "default",
+    config: options.Config = "3d_fullres",
+    model: Annotated[Path | None, typer.Option(help="Model folder, instead of --dataset and --net.")] = None,
+    fold: Annotated[
+        list[str] | None, typer.Option(help="Fold; repeat to average several. Default: all trained.")
+    ] = None,
+    checkpoint: Annotated[str, typer.Option(help="Which file of each fold.")] = "checkpoint_final.pth",
+    step_size: Annotated[float, typer.Option(min=0.05, max=1, help="Step between patches, in patches.")] = 0.5,
+    mirror: Annotated[bool, typer.Option(help="Average over mirrored images: up to 8 times the work.")] = True,
+    overwrite: Annotated[bool, typer.Option(help="Write segmentations again that are there already.")] = True,
+    device: options.Device = "auto",
+    data_root: options.DataRoot = None,
+) -> None:
+    """Segment images with a network that was trained here or by stock nnU-Net commands."""
+    from medmamba.data.find import dataset_id
+    from medmamba.data.folders import folders
+
+    places = folders(data_root)
+    places.export()
+    from medmamba.nnunet.prediction import model_folder
+    from medmamba.nnunet.prediction import predict as run
+
+    if model is None:
+        if dataset is None or net is None:
+            raise ConfigError("Which model?", "Give --dataset and --net, or --model FOLDER.")
+        model = model_folder(dataset_id(dataset, places), net, preset, config)
+    written = run(
+        model,
+        input,
+        output,
+        folds=[options.fold(one) for one in fold] if fold else None,
+        checkpoint=checkpoint,
+        step_size=step_size,
+        mirror=mirror,
+        device=device,
+        overwrite=overwrite,
+    )
+    typer.echo(f"Segmentations: {len(written)} in {output}")
+    typer.echo(f"Next:          medmamba evaluate --pred {output} --ref LABELS --dataset {dataset or 'NAME'}")

@@ -1,0 +1,95 @@
+"""What commands share when they write to the screen: errors, tables, JSON, the training display."""
+
+import json
+import os
+import traceback
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from medmamba.errors import MedMambaError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from medmamba.nnunet.training import EpochReport
+
+
+def console(stderr: bool = False) -> "Console":
+    """A rich console; rich is loaded only when something is drawn."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+
+
+def show_error(error: MedMambaError) -> int:
+    """Print what is wrong in red and what to do, or the traceback under MEDMAMBA_DEBUG=1; return the exit code."""
+    if os.environ.get("MEDMAMBA_DEBUG") == "1":
+        traceback.print_exception(error)
+    else:
+        typer.secho(error.problem, fg="red", bold=True, err=True)
+        if error.remedy:
+            typer.echo(error.remedy, err=True)
+    return error.exit_code
+
+
+def print_json(content: Any) -> None:
+    """Print `content` as JSON for other programs."""
+    typer.echo(json.dumps(content, indent=2))
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[str] = ()) -> None:
+    """Print a table; the columns named in `right` are right-aligned."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title or None, box=box.SIMPLE_HEAD, title_justify="left")
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    screen = console()
+    screen.soft_wrap = False
+    screen.print(table)
+
+
+def number(value: float | None) -> str:
+    """A score with four digits, or a dash."""
+    return "-" if value is None else f"{value:.4f}"
+
+
+class TrainingBar:
+    """A progress bar over epochs with the last losses, Dice and the time that remains."""
+
+    def __init__(self, progress: Any) -> None:
+        self._progress = progress
+        self._task = progress.add_task("preparing", total=None)
+
+    def __call__(self, report: "EpochReport") -> None:
+        """Show one finished epoch; the callback of `medmamba.nnunet.training.train`."""
+        text = f"loss {report.train_loss:.3f}  validation {report.val_loss:.3f}  Dice {report.mean_dice:.3f}"
+        done = report.epoch + 1
+        self._progress.update(self._task, total=report.epochs, completed=done, description=text)
+        if not self._progress.console.is_terminal:
+            self._progress.console.print(f"epoch {done}/{report.epochs}  {text}  {report.seconds:.1f} s")
+
+
+@contextmanager
+def training_bar() -> Iterator[TrainingBar]:
+    """Show a `TrainingBar` while the block runs. Without a terminal one line an epoch is printed instead."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.description}"))
+    screen = console()
+    times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+    with Progress(*columns, *times, console=screen, disable=not screen.is_terminal) as progress:
+        yield TrainingBar(progress)

@@ -1,0 +1,14 @@
+"""What tests share."""
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real sample data beside the checkout, where there is some."""
+    folder = Path(__file__).parent.parent.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("no ../shared/data with real images beside the checkout")
+    return folder

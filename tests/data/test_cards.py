@@ -1,0 +1,75 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from medmamba.data.cards import card, cards, read_card
+from medmamba.errors import ConfigError, DataError
+from medmamba.resources import folder
+
+HIPPOCAMPUS = folder("datasets") / "Hippocampus.toml"
+
+
+def test_every_card_is_valid_and_numbers_are_unique() -> None:
+    assert len({card.id for card in cards().values()}) == len(list(folder("datasets").glob("*.toml")))
+
+
+def test_name_in_any_case() -> None:
+    assert card("brats2023").regions_class_order == (2, 1, 3)
+
+
+def test_unknown_card_lists_the_known() -> None:
+    with pytest.raises(DataError, match="Hippocampus"):
+        card("Hipocampus")
+
+
+def test_targets_are_regions_or_labels() -> None:
+    assert card("BraTS2021").targets["tumor core"] == [2, 3]
+    assert card("Hippocampus").targets == {"Anterior": 1, "Posterior": 2}
+
+
+def test_facts_are_text_without_empty_fields() -> None:
+    facts = card("BraTS2023").facts()
+    assert facts["regions"] == ["WT = [1, 2, 3], TC = [1, 3], ET = [3]"]
+    assert "regions" not in card("Hippocampus").facts()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ("id = 4", "id = 4444", "id"),
+        ("Posterior = 2", "Posterior = 3", "labels must be"),
+        ("training = 260", "", "cases.training"),
+        ("access =", 'nickname = "x"\naccess =', "nickname"),
+        ('licence = "verified"', "", "licence"),
+        ('name = "Hippocampus"', 'name = "Other"', "name"),
+        ("id = 4", "id = ", "not valid TOML"),
+        ('labels = "verified"', 'labels = "sure"', "sure.labels"),
+    ],
+)
+def test_errors_name_file_and_key(tmp_path: Path, old: str, new: str, key: str) -> None:
+    text = HIPPOCAMPUS.read_text()
+    assert old in text
+    path = tmp_path / "Hippocampus.toml"
+    path.write_text(text.replace(old, new))
+    with pytest.raises(ConfigError) as caught:
+        read_card(path)
+    assert str(path) in caught.value.problem
+    assert key in caught.value.problem
+
+
+@pytest.mark.parametrize("order", ["[1, 2, 3]", "[2, 1]"])
+def test_wrong_region_order_is_found(tmp_path: Path, order: str) -> None:
+    path = tmp_path / "BraTS2023.toml"
+    path.write_text((folder("datasets") / "BraTS2023.toml").read_text().replace("[2, 1, 3]", order))
+    with pytest.raises(ConfigError, match="regions"):
+        read_card(path)
+
+
+def test_brats_regions_survive_the_round_trip_that_nnunet_makes() -> None:
+    found: Any = card("BraTS2023")
+    for value in (1, 2, 3):
+        painted = 0
+        for members, paint in zip(found.regions.values(), found.regions_class_order, strict=True):
+            painted = paint if value in members else painted
+        assert painted == value

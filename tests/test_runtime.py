@@ -1,0 +1,23 @@
+from pathlib import Path
+
+import pytest
+
+from medmamba import runtime
+from medmamba.errors import SetupError
+
+
+def test_cpu_is_always_there() -> None:
+    assert runtime.device("cpu").type == "cpu"
+    assert runtime.device().type in ("cpu", "cuda", "mps")
+
+
+@pytest.mark.parametrize("name", ["cuda:99", "toaster", "meta"])
+def test_missing_device_is_a_setup_error(name: str) -> None:
+    with pytest.raises(SetupError, match=name):
+        runtime.device(name)
+
+
+def test_cores_and_disk() -> None:
+    assert runtime.cpu_count() >= 1
+    assert runtime.cpu_name()
+    assert runtime.free_disk(Path("does/not/exist")) == pytest.approx(runtime.free_disk(Path.cwd()), rel=0.05)

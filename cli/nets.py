@@ -1,9 +1,14 @@
 """medmamba nets: the networks."""
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from . import options
 from .screen import print_json, print_table
+
+if TYPE_CHECKING:
+    from medmamba.networks import NetworkInfo
 
 
 def register(app: typer.Typer) -> None:
@@ -13,11 +18,13 @@ def register(app: typer.Typer) -> None:
 
 def nets(as_json: options.AsJson = False) -> None:
     """List the networks: parameters of the paper's widths, tasks, dimensions, what sizes they take, reference."""
-    from medmamba.networks import info, names, parameter_count
+    from dataclasses import asdict
 
-    found = [(info(name), parameter_count(name)) for name in names()]
+    from medmamba.networks import infos
+
+    found = [(network, _parameters(network)) for network in infos()]
     if as_json:
-        print_json([{**_as_json(network), "parameters": count} for network, count in found])
+        print_json([{**asdict(network), "parameters": count} for network, count in found])
         return
     rows = [
         (
@@ -32,10 +39,18 @@ def nets(as_json: options.AsJson = False) -> None:
         for network, count in found
     ]
     columns = ("network", "parameters", "task", "dims", "sizes", "deep supervision", "reference")
-    print_table("Parameters: default preset, one input channel, two classes", columns, rows, right=("parameters",))
+    print_table(
+        "Parameters at the paper's widths, for one input channel and two classes", columns, rows, right=("parameters",)
+    )
 
 
-def _as_json(network: object) -> dict[str, object]:
-    from dataclasses import asdict
+def _parameters(network: "NetworkInfo") -> int:
+    """Parameters of the paper's widths for one input channel and two classes; nothing is allocated for them."""
+    import torch
 
-    return asdict(network)  # type: ignore[call-overload]
+    from medmamba.networks import create
+
+    classes = None if network.task == "registration" else 2
+    with torch.device("meta"):
+        built = create(network.name, input_channels=1, num_classes=classes, **(network.options or {}))
+    return sum(parameter.numel() for parameter in built.parameters())

@@ -61,6 +61,7 @@ def predict(
         mirror=mirror,
         device=device,
         overwrite=overwrite,
+        on_case=lambda case, done, total: typer.echo(f"{done}/{total} {case}"),
     )
     typer.echo(f"Segmentations: {len(written)} in {output}")
     typer.echo(f"Next:          medmamba evaluate --pred {output} --ref LABELS --dataset {dataset or 'NAME'}")

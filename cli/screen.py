@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
     from medmamba.nnunet.training import EpochReport
 
 
-def console(stderr: bool = False) -> "Console":
-    """A rich console; rich is loaded only when something is drawn."""
+def console() -> "Console":
+    """A rich console on the present sys.stdout; rich is loaded only when something is drawn."""
     from rich.console import Console
 
-    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+    return Console(file=sys.stdout, highlight=False, soft_wrap=True)
 
 
 def show_error(error: MedMambaError) -> int:
@@ -66,14 +67,18 @@ class TrainingBar:
     def __init__(self, progress: Any) -> None:
         self._progress = progress
         self._task = progress.add_task("preparing", total=None)
+        self._told = False
 
     def __call__(self, report: "EpochReport") -> None:
         """Show one finished epoch; the callback of `medmamba.nnunet.training.train`."""
         text = f"loss {report.train_loss:.3f}  validation {report.val_loss:.3f}  Dice {report.mean_dice:.3f}"
-        done = report.epoch + 1
-        self._progress.update(self._task, total=report.epochs, completed=done, description=text)
-        if not self._progress.console.is_terminal:
-            self._progress.console.print(f"epoch {done}/{report.epochs}  {text}  {report.seconds:.1f} s")
+        screen = self._progress.console
+        if not self._told:
+            screen.print(f"Precision: {report.precision}")
+            self._told = True
+        self._progress.update(self._task, total=report.epochs, completed=report.epoch, description=text)
+        if not screen.is_terminal:
+            screen.print(f"epoch {report.epoch}/{report.epochs}  {text}  {report.seconds:.1f} s")
 
 
 @contextmanager
@@ -91,5 +96,6 @@ def training_bar() -> Iterator[TrainingBar]:
     columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.description}"))
     screen = console()
     times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
-    with Progress(*columns, *times, console=screen, disable=not screen.is_terminal) as progress:
+    # nnU-Net's prints are kept off sys.stdout while it works; rich must not put itself there meanwhile
+    with Progress(*columns, *times, console=screen, disable=not screen.is_terminal, redirect_stdout=False) as progress:
         yield TrainingBar(progress)

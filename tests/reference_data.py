@@ -11,7 +11,9 @@ import pytest
 import torch
 
 REFERENCE = Path(__file__).parents[2] / "shared" / "reference"
-needs_reference = pytest.mark.skipif(not REFERENCE.is_dir(), reason="the reference fixtures ../shared/reference are absent")
+needs_reference = pytest.mark.skipif(
+    not REFERENCE.is_dir(), reason="the reference fixtures ../shared/reference are absent"
+)
 
 
 def load_module(name: str) -> ModuleType:

@@ -7,7 +7,7 @@ arXiv 2312.00752) and of the SegMamba and Vivim forks of it, so that their check
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -57,7 +57,7 @@ class IdentityMixer(Mixer):
 class MambaMixer(Mixer):
     r"""Mamba-1 layer in one or more scan directions.
 
-    With x and z the halves of ``in_proj(tokens)``, every direction has its own causal convolution, projections, A and D:
+    With x, z the halves of ``in_proj(tokens)``, each direction has its own causal convolution, projections, A and D:
 
     .. math::
         u = \mathrm{silu}(\mathrm{conv}(x)),\quad (dt, B, C) = \mathrm{x\_proj}(u),\quad
@@ -102,13 +102,15 @@ class MambaMixer(Mixer):
             self._add_direction(_SUFFIX[direction], d_conv)
         self.out_proj = nn.Linear(self.d_inner, d_model, bias=False)
         if scan:
-            self._init_step_size(self.dt_proj)
+            self._init_step_size()
 
     def _add_state(self, suffix: str) -> None:
         """A and D of one direction: A_log = log(1..N), D = 1."""
         log_states = torch.arange(1, self.d_state + 1, dtype=torch.float32).log()
         label = suffix.removeprefix("_")
-        self.register_parameter(f"A_{label}_log" if label else "A_log", nn.Parameter(log_states.repeat(self.d_inner, 1)))
+        self.register_parameter(
+            f"A_{label}_log" if label else "A_log", nn.Parameter(log_states.repeat(self.d_inner, 1))
+        )
         self.register_parameter(f"D{suffix}", nn.Parameter(torch.ones(self.d_inner)))
 
     def _add_direction(self, suffix: str, d_conv: int) -> None:
@@ -119,8 +121,12 @@ class MambaMixer(Mixer):
             self.add_module(f"x_proj{suffix}", nn.Linear(self.d_inner, self.dt_rank + 2 * self.d_state, bias=False))
             self.add_module(f"dt_proj{suffix}", nn.Linear(self.dt_rank, self.d_inner))
 
-    def _init_step_size(self, dt_proj: nn.Linear, low: float = 1e-3, high: float = 0.1) -> None:
+    def _linear(self, name: str) -> nn.Linear:
+        return cast(nn.Linear, getattr(self, name))
+
+    def _init_step_size(self, low: float = 1e-3, high: float = 0.1) -> None:
         """Step sizes log-uniform in [low, high] at the start. Only the forward direction, as in the SegMamba fork."""
+        dt_proj = self._linear(f"dt_proj{_SUFFIX[self.directions[0]]}")
         nn.init.uniform_(dt_proj.weight, -(self.dt_rank**-0.5), self.dt_rank**-0.5)
         step = torch.empty(self.d_inner).uniform_(math.log(low), math.log(high)).exp().clamp(min=1e-4)
         with torch.no_grad():
@@ -136,14 +142,14 @@ class MambaMixer(Mixer):
     def _directional(self, inner: Tensor, direction: str, nslices: int | None) -> Tensor:
         """One direction, convolution and scan in its order, (B, L, E) back in positions."""
         suffix = _SUFFIX[direction]
-        conv = self.get_submodule(f"conv1d{suffix}")
+        conv = cast(nn.Conv1d, getattr(self, f"conv1d{suffix}"))
         ordered = to_scan_order(inner, direction, nslices)
         u = F.silu(causal_conv1d(ordered, conv.weight[:, 0], conv.bias))
         y = self._scan(u, suffix) if self.scan else u
         return from_scan_order(y, direction, nslices)
 
     def _scan(self, u: Tensor, suffix: str) -> Tensor:
-        x_proj, dt_proj = self.get_submodule(f"x_proj{suffix}"), self.get_submodule(f"dt_proj{suffix}")
+        x_proj, dt_proj = self._linear(f"x_proj{suffix}"), self._linear(f"dt_proj{suffix}")
         label = suffix.removeprefix("_")
         A = -torch.exp(self.get_parameter(f"A_{label}_log" if label else "A_log"))
         low, B, C = x_proj(u).split([self.dt_rank, self.d_state, self.d_state], dim=-1)

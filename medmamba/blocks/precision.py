@@ -1,6 +1,6 @@
 """Where half precision must not go: the mixers are computed in float32 when float16 comes in.
 
-Selective-scan outputs reach 1e5 in trained networks, more than float16 holds (65504), and turn into NaN one layer later.
+Selective-scan outputs reach 1e5 in trained networks, more than float16 holds (65504), and are NaN one layer later.
 bfloat16 has the range and stays; the scan itself keeps a float32 state in any case.
 """
 

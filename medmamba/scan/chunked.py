@@ -3,8 +3,8 @@
 The sequence is cut into K lanes that run side by side, so that one torch call per step does work on K * N * D numbers.
 With more than one lane a first pass finds each lane's end state from a zero start, the lanes are composed one after the
 other, and a second pass runs all lanes from their true start (the two-pass form; no division by a running decay, which
-would lose all accuracy). Inputs are laid out as (T, M, F) with M = B * K lanes of T steps, states as (M, N, D): what one
-step needs is contiguous, and the channels, the longest axis, run fastest.
+would lose all accuracy). Inputs are laid out as (T, M, F) with M = B * K lanes of T steps, states as (M, N, D): what
+one step needs is contiguous, and the channels, the longest axis, run fastest.
 
 The backward is written out in closed form. The forward keeps the state at every `BLOCK`-th step of a lane; the backward
 walks the blocks from the last to the first and derives the states inside a block again.
@@ -119,7 +119,7 @@ def _over_states(row: Tensor, state: Tensor, out: Tensor) -> None:
 
 
 def _over_channels(state: Tensor, row: Tensor, work: Tensor, out: Tensor) -> None:
-    """sum_d state[n, d] row[d]: (M, N, D) and (M, D) into (M, N). A product and a sum beat a thin matrix product here."""
+    """sum_d state[n, d] row[d]: (M, N, D) and (M, D) into (M, N); faster here than a thin matrix product."""
     torch.sum(torch.mul(state, row[:, None], out=work), 2, out=out)
 
 

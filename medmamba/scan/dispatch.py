@@ -66,7 +66,7 @@ def choose(device: torch.device, dtype: torch.dtype) -> Choice:
         if reason:
             raise ConfigError(f"{VARIABLE}={forced} cannot be used: {reason}.", f"Unset {VARIABLE}.")
         return Choice(forced, f"asked for by {VARIABLE}")
-    skipped = []
+    skipped: list[str] = []
     for path in PATHS:
         reason = path.usable(device, dtype)
         if not reason:

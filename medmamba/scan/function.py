@@ -66,6 +66,8 @@ def selective_scan(
     if path == dispatch.REFERENCE:
         y, last = selective_scan_reference(u, delta, A, B, C, D, z, delta_bias, delta_softplus, direction, nslices)
         return (y, last.detach()) if return_last_state else y
-    keep = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (u, delta, A, B, C, D, z, delta_bias))
+    keep = torch.is_grad_enabled() and any(
+        t is not None and t.requires_grad for t in (u, delta, A, B, C, D, z, delta_bias)
+    )
     y, last, _ = scan_op(u, delta, A, B, C, D, z, delta_bias, delta_softplus, direction, nslices, path, keep)
     return (y, last) if return_last_state else y

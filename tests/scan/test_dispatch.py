@@ -17,5 +17,5 @@ def test_the_variable_overrides(monkeypatch):
 
 def test_an_unknown_path_lists_the_known_ones(monkeypatch):
     monkeypatch.setenv("MEDMAMBA_SCAN", "warp")
-    with pytest.raises(ConfigError, match="'warp'.*chunked, reference"):
+    with pytest.raises(ConfigError, match=r"'warp'.*chunked, reference"):
         choose(torch.device("cpu"), torch.float32)

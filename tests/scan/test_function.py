@@ -20,10 +20,12 @@ def relative(got: torch.Tensor, want: torch.Tensor) -> float:
 
 
 def run(file: str, dtype: torch.dtype) -> dict[str, float]:
-    """Errors of y, last_state and every gradient of one golden, with inputs cast to `dtype` (A, D, bias stay >= fp32)."""
+    """Errors of y, last_state and every gradient of one golden, inputs as `dtype` (A, D, bias at least fp32)."""
     data, meta = tensors(f"scan/{file}")
     wide = torch.float64 if dtype == torch.float64 else torch.float32
-    args = {k: data[k].to(wide if k in ("A", "D", "delta_bias") else dtype).requires_grad_() for k in NAMES if k in data}
+    args = {
+        k: data[k].to(wide if k in ("A", "D", "delta_bias") else dtype).requires_grad_() for k in NAMES if k in data
+    }
     y, last = selective_scan(
         **args,
         delta_softplus=meta["softplus"],
@@ -74,7 +76,13 @@ def test_many_lanes_give_the_golden_too(monkeypatch):
 
 def example(length=12, channels=3, states=2, dtype=torch.float32):
     g = torch.Generator().manual_seed(0)
-    shapes = [(1, length, channels), (1, length, channels), (channels, states), (1, length, states), (1, length, states)]
+    shapes = [
+        (1, length, channels),
+        (1, length, channels),
+        (channels, states),
+        (1, length, states),
+        (1, length, states),
+    ]
     u, delta, A, B, C = (torch.randn(s, generator=g).to(dtype) for s in shapes)
     return u, delta.abs(), -A.abs(), B, C
 

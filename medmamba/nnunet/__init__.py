@@ -1,1 +1,1 @@
-
+"""nnU-Net v2 as the host: the only package of medmamba that imports nnunetv2."""

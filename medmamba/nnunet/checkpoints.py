@@ -1,0 +1,53 @@
+"""Reading nnU-Net checkpoints without running code from them."""
+
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..errors import DataError
+
+FINAL, BEST, LATEST = "checkpoint_final.pth", "checkpoint_best.pth", "checkpoint_latest.pth"
+_SCALAR = np.float64(0).__reduce__()[0]
+_NUMPY: list[Any] = [
+    _SCALAR,
+    (_SCALAR, "numpy.core.multiarray.scalar"),  # its name in files written with numpy 1
+    np.dtype,
+    *(type(np.dtype(kind)) for kind in ("float32", "float64", "int64", "bool")),
+]
+"""What nnU-Net's log lists hold besides plain numbers."""
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A checkpoint's content, tensors on the CPU.
+
+    Only tensors, plain values and numpy scalars are read; anything else in the file, which could run code, is refused.
+    Raises DataError when the file is missing, incomplete or no checkpoint of nnU-Net.
+    """
+    try:
+        with torch.serialization.safe_globals(_NUMPY):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise DataError(f"There is no checkpoint {path}.", "Train first, or name another checkpoint.") from error
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, zipfile.BadZipFile) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(
+            f"{path} cannot be read as a checkpoint: {reason}", "It may be incomplete; use another one."
+        ) from error
+    if not isinstance(content, dict) or "network_weights" not in content:
+        raise DataError(f"{path} holds no nnU-Net checkpoint.", "Give a file that nnU-Net or medmamba train wrote.")
+    return content
+
+
+def newest(fold: Path) -> Path | None:
+    """The checkpoint of a fold folder to go on from: of those that can be read, the one with most epochs."""
+    found: dict[Path, int] = {}
+    for name in (FINAL, LATEST, BEST):
+        try:
+            found[fold / name] = read(fold / name)["current_epoch"]
+        except DataError:
+            continue
+    return max(found, key=lambda path: found[path], default=None)

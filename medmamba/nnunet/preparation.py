@@ -1,0 +1,174 @@
+"""nnU-Net's fingerprint, plans and preprocessing, done once and shared by all networks."""
+
+import os
+import shutil
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor import DatasetFingerprintExtractor
+from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner import ExperimentPlanner
+from nnunetv2.experiment_planning.verify_dataset_integrity import verify_dataset_integrity
+from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+
+from ..errors import DataError
+from ..files import read_json, write_json
+from ..runtime import cpu_count
+from . import host, presets
+from . import plans as network_plans
+
+STOCK_PLANS = "nnUNetPlans"
+_MOST_PROCESSES = 8
+"""nnU-Net's own default; more of them mostly wait for the disk."""
+
+Cases = Mapping[str, Sequence[Path]]
+"""Case name -> its image files and its label file."""
+
+
+def preprocess(
+    dataset_id: int,
+    *,
+    network: str | None = None,
+    preset: str = presets.DEFAULT,
+    configurations: Sequence[str] | None = None,
+    processes: int | None = None,
+    verify: bool = True,
+) -> Path:
+    """Fingerprint, plan and preprocess a raw dataset; return the plans file.
+
+    Parameters
+    ----------
+    network: also write plans that carry this network (`nnUNetPlans_<network>[-<preset>].json`); they name the same
+        preprocessed data as nnU-Net's own plans, so that every further network costs seconds.
+    configurations: which to preprocess; None: all that the plan has and the network takes.
+    processes: worker processes; None: as many as cores, at most eight.
+    verify: check the raw files first.
+
+    What is newer than the raw files is left as it is. Raises DataError for raw files that cannot be used, ConfigError
+    for a configuration that the plan does not have or the network does not take.
+    """
+    name = host.dataset_name(dataset_id)
+    processes = processes or min(_MOST_PROCESSES, cpu_count())
+    raw = host.folder("nnUNet_raw") / name
+    place = host.folder("nnUNet_preprocessed") / name
+    cases = _cases(raw)
+    # nnUNet_n_proc_DA=0, useful in training, makes the planner ask torch for zero threads
+    with host.muted(), host.variables(nnUNet_n_proc_DA="1"):
+        plans = _stock_plans(dataset_id, raw, place, cases, processes, verify)
+        for configuration in _wanted(plans, network, preset, configurations):
+            _preprocess_configuration(dataset_id, plans, configuration, place, cases, processes)
+    _copy_labels(cases, place / "gt_segmentations", read_json(raw / "dataset.json")["file_ending"])
+    return place / f"{STOCK_PLANS}.json" if network is None else write_network_plans(name, network, preset)
+
+
+def write_network_plans(dataset: str, network: str, preset: str = presets.DEFAULT) -> Path:
+    """Derive a network's plans from the stock plans of a preprocessed dataset, write them beside, return the file.
+
+    A file that says the same already is left alone. DataError when the dataset was not planned yet.
+    """
+    place = host.folder("nnUNet_preprocessed") / dataset
+    stock = place / f"{STOCK_PLANS}.json"
+    if not stock.is_file():
+        raise DataError(f"{dataset} has no {stock}.", f"Run: medmamba preprocess --dataset {dataset} --net {network}")
+    plans_name = presets.plans_name(network, preset)
+    file = place / f"{plans_name}.json"
+    plans = network_plans.adapt(read_json(stock), network, preset)
+    plans["plans_name"] = plans_name
+    if not file.is_file() or read_json(file) != plans:
+        write_json(file, plans)
+    return file
+
+
+def _wanted(plans: dict[str, Any], network: str | None, preset: str, configurations: Sequence[str] | None) -> list[str]:
+    """The configurations to preprocess, each checked against the plans and the network."""
+    if network is None:
+        for configuration in configurations or ():
+            network_plans.resolve(plans, configuration)
+        return list(configurations or plans["configurations"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # writing the network's plans says it again
+        for configuration in configurations or ():
+            network_plans.adapt(plans, network, preset, configuration)
+        return list(configurations or network_plans.adapt(plans, network, preset)["configurations"])
+
+
+def _stock_plans(dataset_id: int, raw: Path, place: Path, cases: Cases, processes: int, verify: bool) -> dict[str, Any]:
+    """nnU-Net's plans, made anew when the raw dataset is newer than they are."""
+    fingerprint, plans = place / "dataset_fingerprint.json", place / f"{STOCK_PLANS}.json"
+    sources = [raw / "dataset.json", *(file for files in cases.values() for file in files)]
+    # fewer cases than before leave no newer file behind
+    if not _newer(fingerprint, sources) or len(read_json(fingerprint)["spacings"]) != len(cases):
+        if verify:
+            _verify(raw, processes)
+        extractor = DatasetFingerprintExtractor(dataset_id, processes)
+        extractor.show_progress_bar = False
+        extractor.run(overwrite_existing=True)
+    if not _newer(plans, [fingerprint]):
+        ExperimentPlanner(dataset_id).plan_experiment()
+    return read_json(plans)
+
+
+def _verify(raw: Path, processes: int) -> None:
+    try:
+        verify_dataset_integrity(str(raw), processes)
+    except (AssertionError, RuntimeError, FileNotFoundError) as error:
+        raise DataError(
+            f"{raw} is not a sound nnU-Net dataset: {error}", "Correct the files named here and above."
+        ) from error
+
+
+def _preprocess_configuration(
+    dataset_id: int, plans: dict[str, Any], configuration: str, place: Path, cases: Cases, processes: int
+) -> None:
+    """Preprocess one configuration of the stock plans unless every case is there and newer than its sources."""
+    manager = PlansManager(plans).get_configuration(configuration)
+    done = place / manager.data_identifier
+    fingerprint = place / "dataset_fingerprint.json"
+    # nnU-Net writes a case's .pkl last
+    if all(_newer(done / f"{case}.pkl", [fingerprint, *files]) for case, files in cases.items()):
+        return
+    preprocessor = manager.preprocessor_class(verbose=False)
+    preprocessor.show_progress_bar = False
+    preprocessor.run(dataset_id, configuration, STOCK_PLANS, num_processes=processes)
+
+
+def _cases(raw: Path) -> dict[str, list[Path]]:
+    """The training cases of a raw dataset: images in channel order, then the label. DataError when there is none."""
+    content = read_json(raw / "dataset.json")
+    ending = content.get("file_ending", ".nii.gz")
+    found: dict[str, list[Path]]
+    if "dataset" in content:  # nnU-Net's way of naming files anywhere on the disk
+        found = {
+            case: [raw / os.path.expandvars(file) for file in [*files["images"], files["label"]]]
+            for case, files in content["dataset"].items()
+        }
+    else:
+        found = {}
+        for image in sorted((raw / "imagesTr").glob(f"*_[0-9][0-9][0-9][0-9]{ending}")):
+            found.setdefault(image.name[: -len(ending) - 5], []).append(image)
+        for case, files in found.items():
+            files.append(raw / "labelsTr" / f"{case}{ending}")
+    if not found:
+        raise DataError(
+            f"{raw} has no training images (imagesTr/CASE_0000{ending}).", "See nnU-Net's raw dataset format."
+        )
+    for case, files in found.items():
+        for file in files:
+            if not file.is_file():
+                raise DataError(f"Case {case} of {raw.name} lacks {file}.", "Add the file or remove the case.")
+    return found
+
+
+def _newer(target: Path, sources: Sequence[Path]) -> bool:
+    """Whether `target` is there and not older than any source."""
+    return target.is_file() and target.stat().st_mtime >= max(source.stat().st_mtime for source in sources)
+
+
+def _copy_labels(cases: Cases, folder: Path, ending: str) -> None:
+    """nnU-Net validates against a copy of the labels beside the preprocessed data."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for case, (*_, label) in cases.items():
+        copy = folder / f"{case}{ending}"
+        if not _newer(copy, [label]):
+            shutil.copyfile(label, copy)

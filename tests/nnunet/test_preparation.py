@@ -1,0 +1,86 @@
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from medmamba.errors import ConfigError, DataError
+from medmamba.files import read_json
+from medmamba.nnunet.preparation import DatasetFingerprintExtractor, preprocess
+
+PLAIN = 901
+
+
+@pytest.fixture
+def place(workplace: Path) -> Path:
+    return workplace / "preprocessed" / "Dataset901_Blobs"
+
+
+def test_network_plans_are_written_beside_the_stock_ones(place: Path) -> None:
+    file = preprocess(PLAIN, network="umamba-bot", preset="small", configurations=["3d_fullres"])
+    assert file == place / "nnUNetPlans_umamba-bot-small.json"
+    plans = read_json(file)
+    assert plans["plans_name"] == "nnUNetPlans_umamba-bot-small"
+    assert plans["configurations"]["3d_fullres"]["data_identifier"] == "nnUNetPlans_3d_fullres"
+
+
+def test_what_is_up_to_date_is_left_alone(place: Path) -> None:
+    file = preprocess(PLAIN, network="umamba-bot", preset="small", configurations=["3d_fullres"])
+    watched = [file, place / "nnUNetPlans.json", *sorted((place / "nnUNetPlans_3d_fullres").iterdir())]
+    before = [path.stat().st_mtime_ns for path in watched]
+    preprocess(PLAIN, network="umamba-bot", preset="small", configurations=["3d_fullres"])
+    assert [path.stat().st_mtime_ns for path in watched] == before
+
+
+def test_a_changed_raw_file_starts_over(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class StartedError(Exception):
+        pass
+
+    def run(self: DatasetFingerprintExtractor, overwrite_existing: bool) -> None:
+        assert overwrite_existing
+        raise StartedError
+
+    monkeypatch.setattr(DatasetFingerprintExtractor, "run", run)
+    image = workplace / "raw/Dataset901_Blobs/imagesTr/c0_0000.nii.gz"
+    before = image.stat()
+    try:
+        os.utime(image)
+        with pytest.raises(StartedError):
+            preprocess(PLAIN, verify=False)
+    finally:
+        os.utime(image, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def test_labels_are_copied_for_validation(place: Path) -> None:
+    assert len(list((place / "gt_segmentations").glob("*.nii.gz"))) == 5
+
+
+def test_a_configuration_that_is_not_there(workplace: Path) -> None:
+    with pytest.raises(ConfigError, match="no configuration '3d_lowres'"):
+        preprocess(PLAIN, configurations=["3d_lowres"])
+    with pytest.raises(ConfigError, match="segmamba works on volumes"):
+        preprocess(PLAIN, network="segmamba", configurations=["2d"])
+
+
+def test_a_missing_label_is_named(workplace: Path) -> None:
+    copy = workplace / "raw" / "Dataset903_Blobs"
+    shutil.copytree(workplace / "raw" / "Dataset901_Blobs", copy)
+    try:
+        (copy / "labelsTr/c1.nii.gz").unlink()
+        with pytest.raises(DataError, match="Case c1 of Dataset903_Blobs lacks"):
+            preprocess(903)
+    finally:
+        shutil.rmtree(copy)
+
+
+def test_an_unsound_dataset_is_refused(workplace: Path) -> None:
+    copy = workplace / "raw" / "Dataset904_Blobs"
+    shutil.copytree(workplace / "raw" / "Dataset901_Blobs", copy)
+    try:
+        text = (copy / "dataset.json").read_text()
+        (copy / "dataset.json").write_text(text.replace('"numTraining": 5', '"numTraining": 6'))
+        with pytest.raises(DataError, match="Dataset904_Blobs is not a sound nnU-Net dataset"):
+            preprocess(904)
+    finally:
+        shutil.rmtree(copy)
+        shutil.rmtree(workplace / "preprocessed" / "Dataset904_Blobs", ignore_errors=True)

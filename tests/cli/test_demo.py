@@ -1,0 +1,61 @@
+"""The one run in which everything is real: phantoms, plan, preprocess, train, predict, evaluate, draw."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+_SHORT = """
+import sys
+from pathlib import Path
+from medmamba.demo import DemoOptions, run
+run(DemoOptions(Path(sys.argv[1]), epochs=1, iterations=3), on_step=print, on_epoch=print)
+"""
+
+
+def fresh(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+    """A process of its own, because nnU-Net reads its folders once, when it is imported."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("nnUNet")}
+    environment["PYTHONPATH"] = str(ROOT)
+    command = [sys.executable, *map(str, arguments)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("demo")
+    done = fresh("-c", _SHORT, folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    steps = [line for line in done.stdout.splitlines() if not line.startswith("EpochReport")]
+    assert steps == ["data", "plan and preprocess", "train", "predict", "evaluate", "draw"]
+    return folder
+
+
+def test_report_and_picture(out: Path) -> None:
+    report = json.loads((out / "Dataset900_Phantoms_report.json").read_text())
+    assert len(report["cases"]) == 4
+    assert set(report["labels"]) == {"capsule", "core", "vessel"}
+    assert (out / "Dataset900_Phantoms_overlay.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_commands_go_on_from_there(out: Path, tmp_path: Path) -> None:
+    where = ("--data-root", out, "--dataset", "Phantoms", "--net", "umamba-bot", "--preset", "small")
+    short = ("--epochs", "2", "--iterations", "1", "--resume")
+    trained = fresh("-m", "medmamba.cli", "train", *where, *short)
+    assert trained.returncode == 0, trained.stderr
+    assert "epoch 2/2" in trained.stdout and "epoch 1/2" not in trained.stdout
+    image = out / "nnUNet_raw" / "Dataset900_Phantoms" / "imagesTs" / "phantom_016_0000.nii.gz"
+    predicted = fresh("-m", "medmamba.cli", "predict", *where, "--input", image, "--output", tmp_path, "--no-mirror")
+    assert predicted.returncode == 0, predicted.stderr
+    assert (tmp_path / "phantom_016.nii.gz").is_file()
+
+
+def test_a_failure_names_its_step(run: Any, tmp_path: Path) -> None:
+    result = run("demo", "--data", tmp_path, "--out", tmp_path / "out")
+    assert result.exit_code == 4
+    assert "step 'data'" in result.stderr and "dataset.json" in result.stderr

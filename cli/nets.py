@@ -34,14 +34,15 @@ def nets(as_json: options.AsJson = False) -> None:
             " ".join(f"{n}-D" for n in network.spatial_dims),
             network.divisor,
             "yes" if network.deep_supervision else "no",
-            network.reference,
         )
         for network, count in found
     ]
-    columns = ("network", "parameters", "task", "dims", "sizes", "deep supervision", "reference")
+    columns = ("network", "parameters", "task", "dims", "sizes divide by", "deep sup.")
     print_table(
         "Parameters at the paper's widths, for one input channel and two classes", columns, rows, right=("parameters",)
     )
+    for network, _ in found:
+        typer.echo(f"{network.name:12} {network.reference}")
 
 
 def _parameters(network: "NetworkInfo") -> int:

@@ -15,4 +15,6 @@ def folder(name: str) -> Path:
     for candidate in (_PACKAGE / name, _PACKAGE.parent / name):
         if candidate.is_dir():
             return candidate
-    raise SetupError(f"The folder {name}/ of medmamba is missing.", "Install medmamba again: pip install --force-reinstall medmamba")
+    raise SetupError(
+        f"The folder {name}/ of medmamba is missing.", "Install medmamba again: pip install --force-reinstall medmamba"
+    )

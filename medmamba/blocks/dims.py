@@ -6,8 +6,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import ConfigError
+from .conv3d import Conv3d
 
-_CONV: dict[int, Callable[..., nn.Module]] = {2: nn.Conv2d, 3: nn.Conv3d}
+_CONV: dict[int, Callable[..., nn.Module]] = {2: nn.Conv2d, 3: Conv3d}
 _TRANSPOSED: dict[int, Callable[..., nn.Module]] = {
     2: nn.ConvTranspose2d,
     3: nn.ConvTranspose3d,

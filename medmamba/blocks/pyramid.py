@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .conv3d import Conv3d
 from .mixers import make_mixer
 from .tokens import from_tokens, to_tokens
 
@@ -53,7 +54,7 @@ class PatchEmbedding(nn.Module):
 
     def __init__(self, channels_in: int, width: int, patch: int, norm: bool) -> None:
         super().__init__()
-        self.proj = nn.Conv3d(channels_in, width, patch, patch)
+        self.proj = Conv3d(channels_in, width, patch, patch)
         self.norm = nn.LayerNorm(width) if norm else None
 
     def forward(self, x: Tensor) -> tuple[Tensor, torch.Size]:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..blocks.conv3d import Conv3d
 from ..blocks.dims import check_divisible, upsample_linear
 from ..blocks.mixers import set_stochastic_shuffle
 from ..blocks.pyramid import MixerPyramid
@@ -29,7 +30,7 @@ class ActivatedConv(nn.Module):
 
     def __init__(self, channels_in: int, channels_out: int, stride: int = 1) -> None:
         super().__init__()
-        self.main = nn.Conv3d(channels_in, channels_out, 3, stride, 1)
+        self.main = Conv3d(channels_in, channels_out, 3, stride, 1)
         nn.init.kaiming_normal_(self.main.weight)
         if self.main.bias is not None:
             nn.init.zeros_(self.main.bias)
@@ -64,7 +65,7 @@ class FeatureExtractor(nn.Module):
 
 def _conv_norm(channels_in: int, channels_out: int) -> nn.Sequential:
     """3x3x3 convolution without bias, instance norm without parameters, LeakyReLU 0.01."""
-    conv = nn.Conv3d(channels_in, channels_out, 3, padding=1, bias=False)
+    conv = Conv3d(channels_in, channels_out, 3, padding=1, bias=False)
     return nn.Sequential(conv, nn.InstanceNorm3d(channels_out), nn.LeakyReLU(0.01))
 
 
@@ -84,7 +85,7 @@ class UpBlock(nn.Module):
 
 def _small_conv(channels_in: int) -> nn.Conv3d:
     """The head's convolution to three displacements, so near to zero that an untrained network is the identity."""
-    conv = nn.Conv3d(channels_in, 3, 3, padding=1)
+    conv = Conv3d(channels_in, 3, 3, padding=1)
     nn.init.normal_(conv.weight, 0, 1e-5)
     if conv.bias is not None:
         nn.init.zeros_(conv.bias)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..blocks.conv3d import Conv3d
 from ..blocks.dims import check_divisible
 from ..blocks.mixers import make_mixer, set_stochastic_shuffle
 from ..blocks.residual import BareConv, UnetrBlock, UnetrUp
@@ -32,8 +33,8 @@ class SpatialConv(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.proj, self.proj2 = nn.Conv3d(channels, channels, 3, padding=1), nn.Conv3d(channels, channels, 3, padding=1)
-        self.proj3, self.proj4 = nn.Conv3d(channels, channels, 1), nn.Conv3d(channels, channels, 1)
+        self.proj, self.proj2 = Conv3d(channels, channels, 3, padding=1), Conv3d(channels, channels, 3, padding=1)
+        self.proj3, self.proj4 = Conv3d(channels, channels, 1), Conv3d(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, *spatial) -> the same shape."""
@@ -69,7 +70,7 @@ class ChannelMLP(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.fc1, self.fc2 = nn.Conv3d(channels, 2 * channels, 1), nn.Conv3d(2 * channels, channels, 1)
+        self.fc1, self.fc2 = Conv3d(channels, 2 * channels, 1), Conv3d(2 * channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, *spatial) -> the same shape."""
@@ -201,9 +202,9 @@ class SegMamba(SegMambaFrame):
         stochastic_shuffle: float = 0.0,
     ) -> None:
         super().__init__(input_channels, num_classes, features, hidden_size, deep_supervision)
-        downs: list[nn.Module] = [nn.Sequential(nn.Conv3d(input_channels, features[0], 7, 2, 3))]
+        downs: list[nn.Module] = [nn.Sequential(Conv3d(input_channels, features[0], 7, 2, 3))]
         for narrow, wide in pairwise(features):
-            downs.append(nn.Sequential(Normalise(), nn.Conv3d(narrow, wide, 2, 2)))
+            downs.append(nn.Sequential(Normalise(), Conv3d(narrow, wide, 2, 2)))
         stages = [
             nn.Sequential(*(TriMambaLayer(f, n, mixer) for _ in range(depth)))
             for f, n, depth in zip(features, slice_counts(num_slices), depths, strict=True)

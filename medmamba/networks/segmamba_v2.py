@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..blocks.conv3d import Conv3d
 from ..blocks.mixers import make_mixer, set_stochastic_shuffle
 from ..blocks.tokens import from_tokens, to_tokens
 from .segmamba import IGNORED_KEYS, SegMambaFrame, StageEncoder, original_arguments
@@ -25,7 +26,7 @@ class _ConvUnit(nn.Module):
     def __init__(self, channels: int, kernel: int, dilation: int = 1) -> None:
         super().__init__()
         padding = dilation * (kernel // 2)
-        self.block = nn.Sequential(nn.Conv3d(channels, channels, kernel, padding=padding, dilation=dilation))
+        self.block = nn.Sequential(Conv3d(channels, channels, kernel, padding=padding, dilation=dilation))
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(F.instance_norm(self.block(x)))
@@ -109,7 +110,7 @@ class SegMambaV2(SegMambaFrame):
     ) -> None:
         super().__init__(input_channels, num_classes, features, hidden_size, deep_supervision)
         inputs = [features[0], *features[:-1]]
-        downs = [nn.Sequential(nn.Conv3d(a, b, 3, 2, 1)) for a, b in zip(inputs, features, strict=True)]
+        downs = [nn.Sequential(Conv3d(a, b, 3, 2, 1)) for a, b in zip(inputs, features, strict=True)]
         convs = [
             nn.Sequential(*(LargeKernelBlock(f) for _ in range(depth)))
             for f, depth in zip(features, depths, strict=True)

@@ -60,6 +60,7 @@ def predict(
     device: str = "auto",
     overwrite: bool = True,
     on_case: Callable[[str, int, int], None] | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> list[Path]:
     """Write a label map for every case and return the files.
 
@@ -73,11 +74,14 @@ def predict(
     mirror: average over mirrored inputs, along the axes the model was trained with.
     overwrite: predict cases again whose file is there already.
     on_case: called with (case, cases done, cases in all) after each case.
+    say: told the precision that was taken and why, such as "fp32 (this CPU has no bf16 matrix units)".
 
     A cascade's second stage predicts the first one with the model folder beside it. Raises DataError when the model or
     the images cannot be found, and BatchError at the end when single cases failed.
     """
     runner = _Runner(Path(model_folder), folds, checkpoint, step_size, mirror, runtime.device(device))
+    if say is not None:
+        say(str(runner.precision))
     cases = group(images, runner.ending, runner.channels)
     return runner.run(cases, Path(output), overwrite, on_case)
 
@@ -137,7 +141,7 @@ class _Runner:
                 first["trainer_name"],
                 first.get("inference_allowed_mirroring_axes"),
             )
-        self._set_precision(first, device)
+        self.precision = self._set_precision(first, device)
 
     def _network(self, trainer_name: str) -> torch.nn.Module:
         """The network that the trainer builds; nnU-Net's slow search is only for trainers that are not ours."""
@@ -155,11 +159,11 @@ class _Runner:
         )
         return network
 
-    def _set_precision(self, checkpoint: dict[str, Any], device: torch.device) -> None:
+    def _set_precision(self, checkpoint: dict[str, Any], device: torch.device) -> precision.Precision:
         """Run our networks in the format the machine does best; others stay with what nnU-Net does."""
         carried = network_plans.carried_network(self.configuration.configuration)
         if carried is None:
-            return
+            return precision.Precision(torch.float16 if device.type == "cuda" else None, "nnU-Net's own way")
         self.network.load_state_dict(checkpoint["network_weights"])
         self.network.to(device).eval()
         channels = determine_num_input_channels(self.plans, self.configuration, self.dataset)
@@ -167,7 +171,9 @@ class _Runner:
         stamp = self.plans.plans.get(network_plans.STAMP, {"preset": presets.DEFAULT})
         wanted = presets.preset(carried, stamp["preset"]).recipe.precision
         trial = precision.timed_step(self.network, example, backward=False)
-        precision.apply(self.network, precision.choose(wanted, device, trial), device)
+        chosen = precision.choose(wanted, device, trial)
+        precision.apply(self.network, chosen, device)
+        return chosen
 
     def run(
         self, cases: Cases, output: Path, overwrite: bool, on_case: Callable[[str, int, int], None] | None = None

@@ -22,7 +22,14 @@ PLAIN, REGIONS = 901, 902
 
 
 def options(**changes: Any) -> TrainOptions:
-    given: dict[str, Any] = {"network": "umamba-bot", "preset": "small", "epochs": 2, "iterations": 2, "seed": 3}
+    given: dict[str, Any] = {
+        "network": "umamba-bot",
+        "preset": "small",
+        "epochs": 2,
+        "iterations": 2,
+        "seed": 3,
+        "precision": "fp32",
+    }
     return TrainOptions(**{**given, "device": "cpu", "patch_size": (16, 16, 16), **changes})
 
 
@@ -38,7 +45,7 @@ def test_reports(run: tuple[Path, list[EpochReport]]) -> None:
     assert [(report.epoch, report.epochs) for report in reports] == [(1, 2), (2, 2)]
     assert all(np.isfinite([report.train_loss, report.val_loss, report.mean_dice]).all() for report in reports)
     assert len(reports[0].dice) == 2
-    assert reports[0].precision.startswith("fp32")
+    assert reports[0].precision.startswith(("fp32", "bf16"))
 
 
 def test_nnunet_stays_off_the_console(workplace: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -107,7 +114,9 @@ def test_a_bad_case_does_not_stop_the_others(
 def test_what_is_there_can_be_kept(run: tuple[Path, list[EpochReport]], workplace: Path, tmp_path: Path) -> None:
     image = workplace / "raw/Dataset901_Blobs/imagesTr/c0_0000.nii.gz"
     (tmp_path / "c0.nii.gz").write_bytes(b"kept")
-    prediction.predict(run[0].parent, image, tmp_path, folds=[0], device="cpu", overwrite=False)
+    said: list[str] = []
+    prediction.predict(run[0].parent, image, tmp_path, folds=[0], device="cpu", overwrite=False, say=said.append)
+    assert said[0].startswith(("fp32", "bf16"))
     assert (tmp_path / "c0.nii.gz").read_bytes() == b"kept"
 
 

@@ -7,6 +7,7 @@ from typer.core import TyperGroup
 
 from medmamba import __version__
 from medmamba.errors import MedMambaError
+from medmamba.runtime import share_cores
 
 from . import datasets, demo, doctor, env, evaluate, nets, predict, preprocess, train
 from .screen import show_error
@@ -52,4 +53,5 @@ def _main(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
     ] = False,
-) -> None: ...
+) -> None:
+    share_cores()

@@ -100,5 +100,6 @@ def test_commands_import_lazily(name: str) -> None:
     assert at_once.isdisjoint({"torch", "numpy", "rich", "SimpleITK", "nnunetv2"})
     assert {other for other in imports(name, MODULES[name], everywhere=False) if other.startswith("medmamba.")} <= {
         "medmamba.errors",
+        "medmamba.runtime",
         *(module for module in MODULES if part(module) == "cli"),
     }

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -21,3 +22,12 @@ def test_cores_and_disk() -> None:
     assert runtime.cpu_count() >= 1
     assert runtime.cpu_name()
     assert runtime.free_disk(Path("does/not/exist")) == pytest.approx(runtime.free_disk(Path.cwd()), rel=0.05)
+
+
+def test_threads_sleep_unless_the_user_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    runtime.share_cores()
+    assert os.environ["OMP_WAIT_POLICY"] == "active"
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    runtime.share_cores()
+    assert os.environ["OMP_WAIT_POLICY"] == "passive"

@@ -1,7 +1,6 @@
 """The networks by name. Listing them imports neither torch nor a network."""
 
 import importlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -30,8 +29,6 @@ class NetworkInfo:
     """Name of the nnU-Net trainer class, None where there is none."""
     originals: tuple[str, ...] = ()
     """Class names of the original authors that `from_upstream` takes for it."""
-    options: Mapping[str, Any] | None = None
-    """Arguments that tell this entry from another one with the same class."""
 
 
 _UMAMBA = "U-Mamba, Ma et al. 2024, arXiv 2401.04722"

@@ -128,8 +128,9 @@ def _with_network(configuration: dict[str, Any], network: str, preset: Preset) -
         )
     unet = _unet_arguments(configuration["architecture"])
     wanted = tuple(configuration["patch_size"])
-    if preset.recipe.patch_size is not None:
-        wanted = _cut(preset.recipe.patch_size, configuration["median_image_size_in_voxels"])
+    size = preset.recipe.patch_size
+    if size is not None and len(size) == len(wanted):
+        wanted = _cut(size, configuration["median_image_size_in_voxels"])
     patch = tuple(int(size) for size in fit_patch(network, wanted, unet, preset.config))
     _warn_of_anisotropy(network, configuration)
     return {

@@ -43,7 +43,8 @@ class Recipe(BaseModel):
     batch_size: int | None = Field(None, gt=0)
     """None: what nnU-Net planned."""
     patch_size: tuple[int, ...] | None = None
-    """Voxels in the plan's axis order, cut to the images' median size; None: what nnU-Net planned."""
+    """Voxels in the plan's axis order, cut to the images' median size; None, and for
+    configurations with another number of axes: what nnU-Net planned."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
 
     @property

@@ -79,4 +79,4 @@ def clips(
 
     written = write_clip_dataset(source, folders(data_root).raw, number, name, frame_rate)
     typer.echo(f"Dataset: {written}")
-    typer.echo(f"Next:    medmamba preprocess --dataset {name} --net vivim")
+    typer.echo(f"Next:    medmamba preprocess --dataset {name} --net vivim{options.root_again(data_root)}")

@@ -24,7 +24,7 @@ def demo(
     data: Annotated[Path | None, typer.Option(help="An nnU-Net raw dataset folder instead of phantoms.")] = None,
     out: Annotated[Path, typer.Option(help="Where everything is written.")] = Path("medmamba_demo"),
     net: options.Net = "umamba-bot",
-    epochs: Annotated[int, typer.Option(min=1, help="More train longer and score better.")] = 6,
+    epochs: Annotated[int, typer.Option(min=1, help="More train longer and score better.")] = 4,
     device: options.Device = "auto",
 ) -> None:
     """Plan, preprocess, train, predict, evaluate and draw: under five minutes on two cores."""

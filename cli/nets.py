@@ -53,5 +53,5 @@ def _parameters(network: "NetworkInfo") -> int:
 
     classes = None if network.task == "registration" else 2
     with torch.device("meta"):
-        built = create(network.name, input_channels=1, num_classes=classes, **(network.options or {}))
+        built = create(network.name, input_channels=1, num_classes=classes)
     return sum(parameter.numel() for parameter in built.parameters())

@@ -1,5 +1,6 @@
 """Options that several commands share, each described once."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -21,6 +22,11 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for other progr
 def examples(*lines: str) -> str:
     """An epilog that shows each line as a command."""
     return "\n\n".join(["Examples:", *(f"  [bold]{line}[/bold]" for line in lines)])
+
+
+def root_again(data_root: Path | None) -> str:
+    """--data-root as it was given, for the command that is suggested next."""
+    return f" --data-root {shlex.quote(str(data_root))}" if data_root else ""
 
 
 def fold(text: str) -> int | Literal["all"]:

@@ -37,4 +37,5 @@ def preprocess(
 
     plans = run(number, network=net, preset=preset, configurations=config or None, processes=processes, verify=verify)
     typer.echo(f"Plans: {plans}")
-    typer.echo(f"Next:  medmamba train --dataset {dataset} --net {net or 'umamba-bot'} --preset {preset}")
+    root = options.root_again(data_root)
+    typer.echo(f"Next:  medmamba train --dataset {dataset} --net {net or 'umamba-bot'} --preset {preset}{root}")

@@ -33,9 +33,9 @@ class DemoOptions:
     """An nnU-Net raw dataset folder; None makes phantoms."""
     network: str = "umamba-bot"
     preset: str = "small"
-    epochs: int = 6
+    epochs: int = 4
     iterations: int = 40
-    """Training steps an epoch; with six epochs about two minutes on two cores for the phantoms."""
+    """Training steps an epoch; with four epochs about two minutes on two cores for the phantoms."""
     device: str = "auto"
     seed: int = 0
 

@@ -63,5 +63,6 @@ def train(
     with training_bar() as bar:
         folder = run(number, wanted, on_epoch=bar)
     typer.echo(f"Trained: {folder}")
-    given = f"--dataset {dataset} --net {net} --preset {preset} --config {config} --fold {fold}{options.root_again(data_root)}"
+    root = options.root_again(data_root)
+    given = f"--dataset {dataset} --net {net} --preset {preset} --config {config} --fold {fold}{root}"
     typer.echo(f"Next:    medmamba predict {given} --input IMAGES --output PREDICTIONS")

@@ -70,7 +70,7 @@ def cpu_count() -> int:
 def share_cores() -> None:
     """Let threads sleep while they wait for each other. To be called before torch is imported.
 
-    By default they spin. On two cores with another busy process that made a training step 28 times slower, because the
+    By default they spin. On two cores with another busy process that made a training step more than twenty times slower, because the
     spinning thread keeps the one it waits for from running; sleeping cost a third in the best case. A value that the
     user has set stays.
     """

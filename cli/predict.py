@@ -61,6 +61,7 @@ def predict(
         mirror=mirror,
         device=device,
         overwrite=overwrite,
+        say=lambda precision: typer.echo(f"Precision: {precision}"),
         on_case=lambda case, done, total: typer.echo(f"{done}/{total} {case}"),
     )
     typer.echo(f"Segmentations: {len(written)} in {output}")

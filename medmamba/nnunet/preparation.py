@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -102,7 +103,7 @@ def _stock_plans(dataset_id: int, raw: Path, place: Path, cases: Cases, processe
         if verify:
             _verify(raw, processes)
         extractor = DatasetFingerprintExtractor(dataset_id, processes)
-        extractor.show_progress_bar = False
+        extractor.show_progress_bar = sys.stderr.isatty()
         extractor.run(overwrite_existing=True)
     if not _newer(plans, [fingerprint]):
         ExperimentPlanner(dataset_id).plan_experiment()
@@ -129,7 +130,7 @@ def _preprocess_configuration(
     if all(_newer(done / f"{case}.pkl", [fingerprint, *files]) for case, files in cases.items()):
         return
     preprocessor = manager.preprocessor_class(verbose=False)
-    preprocessor.show_progress_bar = False
+    preprocessor.show_progress_bar = sys.stderr.isatty()
     preprocessor.run(dataset_id, configuration, STOCK_PLANS, num_processes=processes)
 
 

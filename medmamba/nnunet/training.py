@@ -16,6 +16,8 @@ from . import plans as network_plans
 from .preparation import write_network_plans
 from .trainer import EpochReport, MedMambaTrainer
 
+_FOLDS = 5
+"""Into how many folds nnU-Net splits a dataset that brings no split."""
 _FEW_CORES = 4
 """Up to this many, worker processes for augmentation take from the training what they give."""
 
@@ -81,10 +83,16 @@ def _plans(name: str, options: TrainOptions) -> dict[str, Any]:
     plans = read_json(file if file.is_file() else write_network_plans(name, options.network, options.preset))
     plans = network_plans.with_sizes(plans, options.configuration, options.patch_size, options.batch_size)
     data = place / network_plans.resolve(plans, options.configuration)["data_identifier"]
-    if not any(data.glob("*.pkl")):
+    cases = len(list(data.glob("*.pkl")))
+    if not cases:
         raise DataError(
             f"Configuration {options.configuration} of {name} is not preprocessed ({data} is missing or empty).",
             f"Run: medmamba preprocess --dataset {name} --net {options.network}",
+        )
+    if options.fold != "all" and cases < _FOLDS and not (place / "splits_final.json").is_file():
+        raise DataError(
+            f"{name} has {cases} training cases, too few for {_FOLDS} folds.",
+            f"Train with --fold all, or write a split of your own to {place / 'splits_final.json'}.",
         )
     return plans
 

@@ -170,6 +170,13 @@ def test_options_that_cannot_be(workplace: Path) -> None:
         train(PLAIN, options(configuration="2d", patch_size=None))
 
 
+def test_too_few_cases_for_five_folds(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("medmamba.nnunet.training._FOLDS", 6)
+    (workplace / "preprocessed" / "Dataset901_Blobs" / "splits_final.json").unlink(missing_ok=True)
+    with pytest.raises(DataError, match=r"has 5 training cases, too few for 6 folds.*--fold all"):
+        train(PLAIN, options())
+
+
 def test_models_and_checkpoints_that_are_not_there(run: tuple[Path, list[EpochReport]], tmp_path: Path) -> None:
     with pytest.raises(DataError, match="There is no model folder"):
         prediction.predict(tmp_path / "none", tmp_path, tmp_path)

@@ -84,7 +84,7 @@ def test_only_nnunet_imports_nnunet() -> None:
 
 
 def test_networks_stand_alone() -> None:
-    allowed = {"medmamba", "torch", "numpy", "monai", "dynamic_network_architectures"}
+    allowed = {"medmamba", "torch", "numpy"}
     outside = {
         other.split(".")[0]
         for name, path in MODULES.items()

@@ -133,6 +133,7 @@ class MambaMixer(Mixer):
             dt_proj.bias.copy_(step + torch.log(-torch.expm1(-step)))  # inverse of softplus
 
     def mix(self, x: Tensor, nslices: int | None) -> Tensor:
+        """All directions, gated once and projected."""
         with widened(x) as x:
             inner, z = self.in_proj(x).chunk(2, dim=-1)
             total = torch.stack([self._directional(inner, d, nslices) for d in self.directions]).sum(0) * self.scale

@@ -71,6 +71,7 @@ class _Upsample(nn.Module):
         self.conv = conv(len(factor))(width_in, width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C_in, *spatial) -> (B, C_out, *factor * spatial)."""
         return F.interpolate(self.conv(x), scale_factor=list(self.factor), mode="nearest")
 
 
@@ -106,6 +107,7 @@ class UNetDecoder(nn.Module):
         self.seg_layers = nn.ModuleList(heads)
 
     def forward(self, maps: list[Tensor]) -> Tensor | list[Tensor]:
+        """The encoder's maps -> logits of the finest stage, or of all stages with deep supervision."""
         x = maps[-1]
         outputs = []
         for s, (up, stage, head) in enumerate(zip(self.upsample_layers, self.stages, self.seg_layers, strict=True)):

@@ -29,6 +29,7 @@ class _ConvUnit(nn.Module):
         self.block = nn.Sequential(Conv3d(channels, channels, kernel, padding=padding, dilation=dilation))
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, D, H, W) -> the same shape."""
         return F.relu(F.instance_norm(self.block(x)))
 
 
@@ -41,6 +42,7 @@ class _SqueezeExcitation(nn.Module):
         self.fc = nn.Sequential(nn.Linear(channels, inner), nn.ReLU(), nn.Linear(inner, channels), nn.Sigmoid())
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, D, H, W) -> the same shape."""
         return x * self.fc(x.mean((2, 3, 4)))[:, :, None, None, None]
 
 

@@ -11,8 +11,10 @@ import pytest
 import SimpleITK as sitk
 
 from medmamba.nnunet.preparation import preprocess
+from medmamba.nnunet.trainer import EpochReport
+from medmamba.nnunet.training import train
+from tests.nnunet.small_runs import PLAIN, REGIONS, options
 
-PLAIN, REGIONS = 901, 902
 CASES = 5
 LABELS = {
     PLAIN: {"labels": {"background": 0, "shell": 1, "core": 2}},
@@ -51,6 +53,12 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             write_dataset(place / "raw", number)
             preprocess(number, configurations=["3d_fullres"], processes=1, verify=number == PLAIN)
         yield place
+
+
+@pytest.fixture(scope="session")
+def run(workplace: Path) -> tuple[Path, list[EpochReport]]:
+    reports: list[EpochReport] = []
+    return train(PLAIN, options(), reports.append), reports
 
 
 STAGES = 4

@@ -13,7 +13,8 @@ from . import __version__, runtime
 from .data.folders import Folders
 
 _NEEDED = (
-    "torch", "nnunetv2", "numpy", "scipy", "SimpleITK", "matplotlib", "typer", "rich", "pydantic", "safetensors",
+    "torch", "nnunetv2", "numpy", "scipy", "SimpleITK", "nibabel",
+    "matplotlib", "typer", "rich", "pydantic", "safetensors",
 )  # fmt: skip
 _OPTIONAL = {"triton": "GPU kernels; nothing is lost on a CPU", "timm": "stock nnU-Net's trainer look-up imports it"}
 _GIB = 2**30

@@ -17,6 +17,7 @@ from nnunetv2.utilities.label_handling.label_handling import convert_labelmap_to
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from .. import runtime
+from ..data.integrity import check_image
 from ..errors import ConfigError, DataError
 from ..files import read_json, replacing, write_json
 from . import checkpoints, host, precision, presets, trainers
@@ -203,6 +204,8 @@ class _Runner:
     def _case(self, case: str, files: list[Path], previous: Path | None, file: Path) -> None:
         if len(files) != self.channels:
             raise DataError(f"{len(files)} image file(s), but the model takes {self.channels} channel(s)")
+        for path in files:
+            check_image(path)
         earlier = None if previous is None else str(previous / f"{case}{self.ending}")
         with host.muted(), torch.inference_mode():
             preprocessor = self.configuration.preprocessor_class(verbose=False)

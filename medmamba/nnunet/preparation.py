@@ -13,6 +13,7 @@ from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner
 from nnunetv2.experiment_planning.verify_dataset_integrity import verify_dataset_integrity
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
+from ..data.integrity import faulty
 from ..errors import DataError
 from ..files import read_json, write_json
 from ..runtime import cpu_count
@@ -101,7 +102,7 @@ def _stock_plans(dataset_id: int, raw: Path, place: Path, cases: Cases, processe
     # fewer cases than before leave no newer file behind
     if not _newer(fingerprint, sources) or len(read_json(fingerprint)["spacings"]) != len(cases):
         if verify:
-            _verify(raw, processes)
+            _verify(raw, cases, processes)
         extractor = DatasetFingerprintExtractor(dataset_id, processes)
         extractor.show_progress_bar = sys.stderr.isatty()
         extractor.run(overwrite_existing=True)
@@ -110,7 +111,9 @@ def _stock_plans(dataset_id: int, raw: Path, place: Path, cases: Cases, processe
     return read_json(plans)
 
 
-def _verify(raw: Path, processes: int) -> None:
+def _verify(raw: Path, cases: Cases, processes: int) -> None:
+    if broken := faulty([file for files in cases.values() for file in files], processes):
+        raise DataError(f"{len(broken)} file(s) cannot be used: {' '.join(broken[:5])}", "Copy or download them again.")
     try:
         verify_dataset_integrity(str(raw), processes)
     except (AssertionError, RuntimeError, FileNotFoundError) as error:

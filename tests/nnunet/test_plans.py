@@ -37,7 +37,7 @@ def test_all_networks_share_the_preprocessed_data(stock_plans: Plans) -> None:
 
 
 def test_the_patch_is_fitted(stock_plans: Plans) -> None:
-    adapted = network_plans.adapt(stock_plans, "segmamba", "small")
+    adapted = network_plans.adapt(stock_plans, "segmamba")
     assert network_plans.resolve(adapted, "3d_fullres")["patch_size"] == [48, 64, 48]
 
 

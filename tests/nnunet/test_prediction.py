@@ -3,6 +3,7 @@
 import warnings
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -43,6 +44,18 @@ def test_a_bad_case_does_not_stop_the_others(
         prediction.predict(run[0].parent, [bad, good], tmp_path / "out", folds=[0], mirror=False, device="cpu")
     assert caught.value.written == [tmp_path / "out/c0.nii.gz"]
     assert sorted(path.name for path in (tmp_path / "out").glob("*.nii.gz")) == ["c0.nii.gz"]
+
+
+def test_images_that_readers_let_pass(run: tuple[Path, list[EpochReport]], workplace: Path, tmp_path: Path) -> None:
+    good = workplace / "raw/Dataset901_Blobs/imagesTr/c0_0000.nii.gz"
+    short, hole = tmp_path / "short_0000.nii.gz", tmp_path / "hole_0000.nii.gz"
+    short.write_bytes(good.read_bytes()[:-5000])
+    values = np.full((16, 20, 20), np.nan, np.float32)
+    nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), hole)  # ITK would write zeros
+    with pytest.raises(prediction.BatchError) as caught:
+        prediction.predict(run[0].parent, [short, hole], tmp_path / "out", folds=[0], mirror=False, device="cpu")
+    assert "truncated" in caught.value.failures["short"] and "NaN" in caught.value.failures["hole"]
+    assert not list((tmp_path / "out").glob("*.nii.gz"))
 
 
 def test_what_is_there_can_be_kept(run: tuple[Path, list[EpochReport]], workplace: Path, tmp_path: Path) -> None:

@@ -4,6 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from medmamba.runtime import share_cores
+
+share_cores()  # before any test imports torch: a busy machine must not make the suite many times slower
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:

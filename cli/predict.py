@@ -1,5 +1,6 @@
 """medmamba predict: segment images with a trained network."""
 
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -51,6 +52,7 @@ def predict(
         if dataset is None or net is None:
             raise ConfigError("Which model?", "Give --dataset and --net, or --model FOLDER.")
         model = model_folder(dataset_id(dataset, places), net, preset, config)
+    started = time.monotonic()
     written = run(
         model,
         input,
@@ -64,5 +66,5 @@ def predict(
         say=lambda precision: typer.echo(f"Precision: {precision}"),
         on_case=lambda case, done, total: typer.echo(f"{done}/{total} {case}"),
     )
-    typer.echo(f"Segmentations: {len(written)} in {output}")
+    typer.echo(f"Segmentations: {len(written)} in {output} ({time.monotonic() - started:.0f} s)")
     typer.echo(f"Next:          medmamba evaluate --pred {output} --ref LABELS --dataset {dataset or 'NAME'}")

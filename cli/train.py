@@ -1,5 +1,6 @@
 """medmamba train: train one fold of a network."""
 
+import time
 from typing import Annotated, Literal
 
 import typer
@@ -60,9 +61,10 @@ def train(
         seed=seed,
         resume=resume,
     )
+    started = time.monotonic()
     with training_bar() as bar:
         folder = run(number, wanted, on_epoch=bar)
-    typer.echo(f"Trained: {folder}")
+    typer.echo(f"Trained: {folder} ({time.monotonic() - started:.0f} s)")
     root = options.root_again(data_root)
     given = f"--dataset {dataset} --net {net} --preset {preset} --config {config} --fold {fold}{root}"
     typer.echo(f"Next:    medmamba predict {given} --input IMAGES --output PREDICTIONS")

@@ -23,8 +23,7 @@ def test_gradients_are_those_of_torch(kernel, stride, padding, monkeypatch):
     ours = Conv3d(2, 3, kernel, stride, padding).double()
     theirs = nn.Conv3d(2, 3, kernel, stride, padding).double()
     theirs.load_state_dict(ours.state_dict())
-    inputs = [torch.randn(2, 2, 7, 8, 6, dtype=torch.float64).requires_grad_() for _ in range(1)]
-    x = inputs[0]
+    x = torch.randn(2, 2, 7, 8, 6, dtype=torch.float64).requires_grad_()
     outs = [net(x) for net in (ours, theirs)]
     upstream = torch.randn_like(outs[0])
     torch.testing.assert_close(outs[0], outs[1])

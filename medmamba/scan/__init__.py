@@ -9,13 +9,14 @@ torch.Size([1, 10, 4])
 """
 
 from .dispatch import choose, explain
-from .function import selective_scan
+from .function import directional_scan, selective_scan
 from .orders import DIRECTIONS, from_scan_order, to_scan_order
 from .reference import selective_scan_reference
 
 __all__ = [
     "DIRECTIONS",
     "choose",
+    "directional_scan",
     "explain",
     "from_scan_order",
     "selective_scan",

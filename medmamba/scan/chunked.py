@@ -1,111 +1,30 @@
 """The selective scan in plain torch, fast enough to train with and linear in memory: the path that always works.
 
-The sequence is cut into K lanes that run side by side, so that one torch call per step does work on K * N * D numbers.
-With more than one lane a first pass finds each lane's end state from a zero start, the lanes are composed one after the
-other, and a second pass runs all lanes from their true start (the two-pass form; no division by a running decay, which
-would lose all accuracy). Inputs are laid out as (T, M, F) with M = B * K lanes of T steps, states as (M, N, D): what
-one step needs is contiguous, and the channels, the longest axis, run fastest.
+The sequence is cut into lanes (see `lanes`). With more than one lane a first pass finds each lane's end state from a
+zero start, the lanes are composed one after the other, and a second pass runs all lanes from their true start (the
+two-pass form; no division by a running decay, which would lose all accuracy).
 
 The backward is written out in closed form. The forward keeps the state at every `BLOCK`-th step of a lane; the backward
 walks the blocks from the last to the first and derives the states inside a block again.
 """
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .orders import from_scan_order, to_scan_order
-from .reference import state_dtype
-
-BLOCK = 32  # steps between two kept states
-_LANE_TARGET = 2**17  # numbers per step that keep torch busy and still fit the cache
-_LANE_ENOUGH = 2**13  # with that many per step already, a second pass costs more than it gains
+from .inputs import ScanInputs, state_dtype
+from .lanes import BLOCK, Lanes, OneScan, lanes
 
 
-@dataclass(frozen=True)
-class ScanInputs:
-    """The arguments of one scan call, as `selective_scan` takes them."""
-
-    u: Tensor
-    delta: Tensor
-    A: Tensor
-    B: Tensor
-    C: Tensor
-    D: Tensor | None
-    z: Tensor | None
-    delta_bias: Tensor | None
-    delta_softplus: bool
-    direction: str
-    nslices: int | None
+def usable(device: torch.device, dtype: torch.dtype) -> str:
+    """Always: every device and floating type."""
+    return ""
 
 
-def lanes(batch: int, length: int, channels: int, states: int) -> tuple[int, int]:
-    """(K, T): how many lanes run side by side and how many steps each has; K * T >= length."""
-    width = batch * channels * states
-    count = 1 if width > _LANE_ENOUGH else min(_LANE_TARGET // width, length // (2 * BLOCK))
-    count = max(count, 1)
-    return count, -(-length // count)
-
-
-def checkpoint_shape(batch: int, length: int, channels: int, states: int) -> tuple[int, int, int, int]:
-    """Shape (blocks, M, N, D) of the states that the forward keeps for the backward."""
+def checkpoint_shape(directions: int, batch: int, length: int, channels: int, states: int) -> tuple[int, ...]:
+    """Shape (directions, blocks, M, N, D) of the states that the forward keeps for the backward."""
     count, steps = lanes(batch, length, channels, states)
-    return -(-steps // BLOCK), batch * count, states, channels
-
-
-class _Lanes:
-    """The inputs of a scan in scan order and working type, cut into lanes."""
-
-    def __init__(self, s: ScanInputs) -> None:
-        self.inputs = s
-        self.work = state_dtype(s.u.dtype)
-        self.batch, self.length, self.channels = s.u.shape
-        self.count, self.steps = lanes(self.batch, self.length, self.channels, s.A.shape[1])
-        self.A = s.A.to(self.work).t().contiguous()  # (N, D)
-        self.u = self.ordered(s.u)
-        self.x = self.ordered(s.delta)
-        if s.delta_bias is not None:
-            self.x = self.x + s.delta_bias.to(self.work)
-        d = F.softplus(self.x, threshold=20.0) if s.delta_softplus else self.x
-        self.d, self.du = self.cut(d), self.cut(d * self.u)  # (T, M, D)
-        self.B, self.C = self.cut(self.ordered(s.B)), self.cut(self.ordered(s.C))  # (T, M, N)
-
-    def ordered(self, x: Tensor) -> Tensor:
-        """(B, L, F) in positions -> the same in scan order and working type."""
-        return to_scan_order(x.to(self.work), self.inputs.direction, self.inputs.nslices)
-
-    def positions(self, x: Tensor, dtype: torch.dtype) -> Tensor:
-        """(B, L, F) in scan order -> in positions and `dtype`."""
-        return from_scan_order(x, self.inputs.direction, self.inputs.nslices).to(dtype).contiguous()
-
-    def cut(self, x: Tensor) -> Tensor:
-        """(B, L, F) -> (T, M, F); steps past the end are zero, which leaves a state as it is."""
-        missing = self.count * self.steps - self.length
-        if missing:
-            x = F.pad(x, (0, 0, 0, missing))
-        return x.reshape(self.batch * self.count, self.steps, x.shape[-1]).transpose(0, 1).contiguous()
-
-    def join(self, x: Tensor) -> Tensor:
-        """(T, M, F) -> (B, L, F)."""
-        return x.transpose(0, 1).reshape(self.batch, -1, x.shape[-1])[:, : self.length]
-
-    def state(self) -> Tensor:
-        """A zero state of every lane (M, N, D)."""
-        return self.d.new_zeros(self.batch * self.count, self.A.shape[0], self.channels)
-
-    def by_lane(self, state: Tensor) -> Tensor:
-        """(M, N, D) seen as (B, K, N, D)."""
-        return state.unflatten(0, (self.batch, self.count))
-
-    def decay(self, t: int, out: Tensor) -> Tensor:
-        """exp(d * A) of step t into `out` (M, N, D)."""
-        return torch.mul(self.d[t, :, None], self.A, out=out).exp_()
-
-    def lane_decay(self) -> Tensor:
-        """exp(A * sum of d) of each lane, the product of its decays, as (B, K, N, D)."""
-        return self.by_lane(torch.exp(self.d.sum(0)[:, None] * self.A))
+    return directions, -(-steps // BLOCK), batch * count, states, channels
 
 
 def _add_outer(state: Tensor, rows: Tensor, columns: Tensor) -> None:
@@ -123,7 +42,7 @@ def _over_channels(state: Tensor, row: Tensor, work: Tensor, out: Tensor) -> Non
     torch.sum(torch.mul(state, row[:, None], out=work), 2, out=out)
 
 
-def _start_states(lane: _Lanes) -> Tensor:
+def _start_states(lane: Lanes) -> Tensor:
     """The state before the first step of every lane."""
     start = lane.state()
     if lane.count == 1:
@@ -137,27 +56,44 @@ def _start_states(lane: _Lanes) -> Tensor:
     return start
 
 
+def _one(s: ScanInputs, k: int) -> OneScan:
+    """Direction number k of the stacked inputs."""
+    D = None if s.D is None else s.D[k]
+    bias = None if s.delta_bias is None else s.delta_bias[k]
+    return OneScan(s.u[k], s.delta[k], s.A[k], s.B[k], s.C[k], D, bias, s.delta_softplus, s.orders[k])
+
+
 def forward(s: ScanInputs, keep_states: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns (y (B, L, D) in u's type, last state (B, D, N), kept states or an empty tensor)."""
-    lane = _Lanes(s)
+    """Returns (y (B, L, D) in u's type, last states (K, B, D, N), kept states or an empty tensor)."""
+    work = state_dtype(s.u.dtype)
+    shape = checkpoint_shape(*s.sizes)
+    kept = s.u.new_empty(shape if keep_states else (0,), dtype=work)
+    total, ends = s.u.new_zeros(s.u.shape[1:], dtype=work), []
+    for k in range(len(s.orders)):
+        y, last = _scan(Lanes(_one(s, k)), kept[k] if keep_states else None)
+        total += y
+        ends.append(last)
+    if s.z is not None:
+        total = total * F.silu(s.z.to(work))
+    return total.to(s.u.dtype).contiguous(), torch.stack(ends), kept
+
+
+def _scan(lane: Lanes, kept: Tensor | None) -> tuple[Tensor, Tensor]:
+    """One direction: (output before the gate (B, L, D), last state (B, D, N)); fills `kept` when it is given."""
     h, a = _start_states(lane), lane.state()
-    shape = checkpoint_shape(lane.batch, lane.length, lane.channels, s.A.shape[1])
-    kept = h.new_empty(shape if keep_states else (0,))
     scanned = torch.empty_like(lane.d)
     for t in range(lane.steps):
-        if keep_states and t % BLOCK == 0:
+        if kept is not None and t % BLOCK == 0:
             kept[t // BLOCK] = h
         _add_outer(h.mul_(lane.decay(t, a)), lane.B[t], lane.du[t])
         _over_states(lane.C[t], h, scanned[t])
     y = lane.join(scanned)
-    if s.D is not None:
-        y = y + s.D.to(lane.work) * lane.u
-    if s.z is not None:
-        y = y * F.silu(lane.ordered(s.z))
-    return lane.positions(y, s.u.dtype), lane.by_lane(h)[:, -1].transpose(1, 2).contiguous(), kept
+    if lane.inputs.D is not None:
+        y = y + lane.inputs.D.to(lane.work) * lane.u
+    return lane.inputs.order.to_positions(y), lane.by_lane(h)[:, -1].transpose(1, 2)
 
 
-def _end_gradients(lane: _Lanes, g0: Tensor) -> Tensor:
+def _end_gradients(lane: Lanes, g0: Tensor) -> Tensor:
     """What flows back into every lane's last state from the lanes after it (M, N, D)."""
     end = lane.state()
     if lane.count == 1:
@@ -175,15 +111,15 @@ def _end_gradients(lane: _Lanes, g0: Tensor) -> Tensor:
 class _Sums:
     """What the backward collects step by step, in lanes and in the working type."""
 
-    def __init__(self, lane: _Lanes) -> None:
-        self.scanned = torch.empty_like(lane.d)  # sum_n h C, the output before skip and gate
+    def __init__(self, lane: Lanes, gated: bool) -> None:
+        self.scanned = torch.empty_like(lane.d) if gated else None  # sum_n h C, the output before skip and gate
         self.into_input = torch.empty_like(lane.d)  # S = sum_n G B
         self.into_decay = torch.empty_like(lane.d)  # sum_n q A
         self.dB, self.dC = torch.empty_like(lane.B), torch.empty_like(lane.C)
         self.dA = lane.state()
 
 
-def _backward_block(lane: _Lanes, g0: Tensor, block: range, h: Tensor, G: Tensor, sums: _Sums, store: Tensor) -> None:
+def _backward_block(lane: Lanes, g0: Tensor, block: range, h: Tensor, G: Tensor, sums: _Sums, store: Tensor) -> None:
     """Steps of one block: states forward from `h`, then gradients backward; `G` is carried on in place.
 
     `store` (2, BLOCK, M, N, D) holds each step's decay a and the product a * h of the state before it. The gradient of
@@ -194,7 +130,7 @@ def _backward_block(lane: _Lanes, g0: Tensor, block: range, h: Tensor, G: Tensor
     for i, t in enumerate(block):
         torch.mul(lane.decay(t, decays[i]), h, out=products[i])
         torch.addcmul(products[i], lane.B[t, :, :, None], lane.du[t, :, None], out=h)
-        if lane.inputs.z is not None:
+        if sums.scanned is not None:
             _over_states(lane.C[t], h, sums.scanned[t])
         _over_channels(h, g0[t], work, sums.dC[t])
     for i, t in reversed(list(enumerate(block))):
@@ -209,14 +145,34 @@ def _backward_block(lane: _Lanes, g0: Tensor, block: range, h: Tensor, G: Tensor
 
 def backward(s: ScanInputs, kept: Tensor, dy: Tensor) -> tuple[Tensor | None, ...]:
     """Gradients of (u, delta, A, B, C, D, z, delta_bias) for `dy` (B, L, D); None for arguments that are None."""
-    lane = _Lanes(s)
-    g0 = dy_work = lane.ordered(dy)
+    work = state_dtype(s.u.dtype)
+    g0 = dy = dy.to(work)
     if s.z is not None:
-        z = lane.ordered(s.z)
+        z = s.z.to(work)
         gate = torch.sigmoid(z)
-        g0 = dy_work * z * gate
+        g0 = dy * z * gate
+    parts = [_gradients(Lanes(_one(s, k)), kept[k], g0, s.z is not None) for k in range(len(s.orders))]
+    du, ddelta, dA, dB, dC, dD, dbias = (_stack(gradients) for gradients in zip(*(p[:-1] for p in parts), strict=True))
+    dz = None
+    if s.z is not None:
+        ungated = torch.stack([part[-1] for part in parts if part[-1] is not None]).sum(0)
+        dz = (dy * ungated * gate * (1 + z * (1 - gate))).to(s.z.dtype)
+    return du, ddelta, dA, dB, dC, dD, dz, dbias
+
+
+def _stack(gradients: tuple[Tensor | None, ...]) -> Tensor | None:
+    return None if gradients[0] is None else torch.stack([g for g in gradients if g is not None])
+
+
+def _gradients(lane: Lanes, kept: Tensor, g0: Tensor, gated: bool) -> list[Tensor | None]:
+    """Gradients of one direction's (u, delta, A, B, C, D, delta_bias), and its output before the gate if `gated`.
+
+    `g0` (B, L, D) is the gradient of the sum over directions, in positions.
+    """
+    s = lane.inputs
+    g0 = lane.ordered(g0)
     g0_lanes = lane.cut(g0)
-    G, sums = _end_gradients(lane, g0_lanes), _Sums(lane)
+    G, sums = _end_gradients(lane, g0_lanes), _Sums(lane, gated)
     store = lane.d.new_empty(2, min(BLOCK, lane.steps), *G.shape)
     for b in reversed(range(kept.shape[0])):
         block = range(b * BLOCK, min((b + 1) * BLOCK, lane.steps))
@@ -227,21 +183,19 @@ def backward(s: ScanInputs, kept: Tensor, dy: Tensor) -> tuple[Tensor | None, ..
     ddelta = into_input * lane.u + lane.join(sums.into_decay)
     if s.delta_softplus:
         ddelta = ddelta * torch.where(lane.x > 20.0, 1.0, torch.sigmoid(lane.x))
-    dD = dz = None
+    scanned = lane.join(sums.scanned) if sums.scanned is not None else None
+    dD = None
     if s.D is not None:
-        du, dD = du + s.D.to(lane.work) * g0, (g0 * lane.u).sum((0, 1)).to(s.D.dtype)
-    if s.z is not None:
-        scanned = lane.join(sums.scanned)
-        if s.D is not None:
-            scanned = scanned + s.D.to(lane.work) * lane.u
-        dz = lane.positions(dy_work * scanned * gate * (1 + z * (1 - gate)), s.z.dtype)
-    return (
+        D = s.D.to(lane.work)
+        du, dD = du + D * g0, (g0 * lane.u).sum((0, 1)).to(s.D.dtype)
+        scanned = scanned + D * lane.u if scanned is not None else None
+    return [
         lane.positions(du, s.u.dtype),
         lane.positions(ddelta, s.delta.dtype),
-        sums.dA.sum(0).t().to(s.A.dtype).contiguous(),
+        sums.dA.sum(0).t().to(s.A.dtype),
         lane.positions(lane.join(sums.dB), s.B.dtype),
         lane.positions(lane.join(sums.dC), s.C.dtype),
         dD,
-        dz,
         ddelta.sum((0, 1)).to(s.delta_bias.dtype) if s.delta_bias is not None else None,
-    )
+        s.order.to_positions(scanned) if scanned is not None else None,
+    ]

@@ -1,10 +1,11 @@
 """Which implementation runs a scan, and why.
 
-Every path but the reference is a module with `forward`, `backward` and `checkpoint_shape` (see `chunked`) and stands in
-`PATHS`, best first; `usable` says whether it can take a call. A new path is one module and one line here.
+Every path but the reference is a module with `forward`, `backward`, `checkpoint_shape` and `usable` (see `chunked`) and
+stands in `PATHS`, best first. A new path is one module and one line here.
 """
 
 import os
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
@@ -16,6 +17,7 @@ from . import chunked
 
 VARIABLE = "MEDMAMBA_SCAN"
 REFERENCE = "reference"
+_SLOW_FROM = 10**8
 
 
 @dataclass(frozen=True)
@@ -24,10 +26,15 @@ class Path:
 
     name: str
     module: ModuleType
-    usable: Callable[[torch.device, torch.dtype], str]
-    """Empty when the path can take tensors of this device and type, else the reason why not."""
     why: str
     """Why it is taken when nothing better is usable."""
+    only_when_asked: bool = False
+    """Left out unless MEDMAMBA_SCAN names it."""
+
+    @property
+    def usable(self) -> Callable[[torch.device, torch.dtype], str]:
+        """Empty when the path can take tensors of this device and type, else the reason why not."""
+        return self.module.usable
 
 
 @dataclass(frozen=True)
@@ -38,9 +45,7 @@ class Choice:
     why: str
 
 
-PATHS: tuple[Path, ...] = (
-    Path("chunked", chunked, lambda device, dtype: "", "plain torch, works on every device and floating type"),
-)
+PATHS: tuple[Path, ...] = (Path("chunked", chunked, "plain torch, works on every device and floating type"),)
 
 
 def by_name(name: str) -> ModuleType:
@@ -68,6 +73,8 @@ def choose(device: torch.device, dtype: torch.dtype) -> Choice:
         return Choice(forced, f"asked for by {VARIABLE}")
     skipped: list[str] = []
     for path in PATHS:
+        if path.only_when_asked:
+            continue
         reason = path.usable(device, dtype)
         if not reason:
             return Choice(path.name, "; ".join([path.why, *skipped]))
@@ -79,3 +86,13 @@ def explain(device: str | torch.device = "cpu", dtype: torch.dtype = torch.float
     """One line for people: the path that a scan on `device` takes and why."""
     choice = choose(torch.device(device), dtype)
     return f"{choice.name} ({choice.why})"
+
+
+def warn_if_slow(path: str, device: torch.device, elements: int) -> None:
+    """Say once that a large scan runs in plain torch on a CPU although a compiled library exists for it."""
+    if path == chunked.__name__.rpartition(".")[2] and device.type == "cpu" and elements > _SLOW_FROM:
+        warnings.warn(
+            "A large selective scan runs in plain torch, many times slower than compiled: see `medmamba doctor`.",
+            RuntimeWarning,
+            stacklevel=4,
+        )

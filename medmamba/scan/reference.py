@@ -8,12 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .orders import from_scan_order, to_scan_order
-
-
-def state_dtype(dtype: torch.dtype) -> torch.dtype:
-    """The type of the scan's state for inputs of `dtype`: float64 for float64, float32 for all others."""
-    return torch.float64 if dtype == torch.float64 else torch.float32
+from .inputs import state_dtype
+from .orders import Order
 
 
 def selective_scan_reference(
@@ -26,14 +22,13 @@ def selective_scan_reference(
     z: Tensor | None = None,
     delta_bias: Tensor | None = None,
     delta_softplus: bool = False,
-    direction: str = "forward",
-    nslices: int | None = None,
+    order: Order = Order(),  # noqa: B008 - frozen
 ) -> tuple[Tensor, Tensor]:
     """Scan step by step; returns (y (B, L, D) in u's type, last state (B, D, N)). Arguments as `selective_scan`."""
     work = state_dtype(u.dtype)
 
     def steps(x: Tensor) -> Tensor:
-        return to_scan_order(x.to(work), direction, nslices)
+        return order.to_steps(x.to(work))
 
     uw, Bw, Cw, A = steps(u), steps(B), steps(C), A.to(work)
     d = steps(delta)
@@ -52,4 +47,4 @@ def selective_scan_reference(
         y = y + D.to(work) * uw
     if z is not None:
         y = y * F.silu(steps(z))
-    return from_scan_order(y, direction, nslices).to(u.dtype), h
+    return order.to_positions(y).to(u.dtype), h

@@ -31,7 +31,8 @@ def arguments(skip, gate, bias, dtype=torch.float64, channels=3, states=2, lengt
 @pytest.mark.parametrize(("skip", "gate", "bias"), list(itertools.product([False, True], repeat=3)))
 def test_opcheck(skip, gate, bias):
     args = arguments(skip, gate, bias, length=5)
-    torch.library.opcheck(scan_op, (*args, True, "forward", None, "chunked", True))
+    stacked = [x if x is None or i == 6 else x[None].detach().requires_grad_() for i, x in enumerate(args)]
+    torch.library.opcheck(scan_op, (*stacked, True, [1], "chunked", True))
 
 
 def test_gradcheck_with_several_lanes():

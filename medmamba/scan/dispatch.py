@@ -13,7 +13,7 @@ from types import ModuleType
 import torch
 
 from ..errors import ConfigError
-from . import chunked
+from . import chunked, cpu
 
 VARIABLE = "MEDMAMBA_SCAN"
 REFERENCE = "reference"
@@ -45,7 +45,10 @@ class Choice:
     why: str
 
 
-PATHS: tuple[Path, ...] = (Path("chunked", chunked, "plain torch, works on every device and floating type"),)
+PATHS: tuple[Path, ...] = (
+    Path("cpu", cpu, "compiled"),
+    Path("chunked", chunked, "plain torch, works on every device and floating type"),
+)
 
 
 def by_name(name: str) -> ModuleType:
@@ -66,8 +69,7 @@ def choose(device: torch.device, dtype: torch.dtype) -> Choice:
     if forced == REFERENCE:
         return Choice(REFERENCE, f"asked for by {VARIABLE}: step by step, slow")
     if forced:
-        by_name(forced)
-        reason = next(path.usable(device, dtype) for path in PATHS if path.name == forced)
+        reason = by_name(forced).usable(device, dtype)
         if reason:
             raise ConfigError(f"{VARIABLE}={forced} cannot be used: {reason}.", f"Unset {VARIABLE}.")
         return Choice(forced, f"asked for by {VARIABLE}")

@@ -49,6 +49,8 @@ def path(request, monkeypatch):
 @needs_reference
 @pytest.mark.parametrize("file", FILES)
 def test_goldens_in_float64(file, path):
+    if path == "cpu":
+        pytest.skip("float64 is for the plain torch paths")
     assert max(run(file, torch.float64).values()) < 1e-12
 
 

@@ -1,0 +1,62 @@
+"""The argument blocks of the library's calls, field for field as in csrc/library.h: 64 bits each."""
+
+import ctypes
+
+import torch
+from torch import Tensor
+
+_DTYPES = {torch.float32: 0, torch.bfloat16: 1}
+
+
+def dtype_code(dtype: torch.dtype) -> int | None:
+    """The library's number of a type it takes, else None."""
+    return _DTYPES.get(dtype)
+
+
+class _Block(ctypes.Structure):
+    """A structure filled by name: tensors give their address, None a null pointer; everything left out is zero."""
+
+    def __init__(self, **fields: Tensor | int | bool | None) -> None:
+        super().__init__()
+        known = {name for name, _ in self._fields_}  # type: ignore[misc]
+        for name, value in fields.items():
+            assert name in known, name
+            setattr(self, name, value.data_ptr() if isinstance(value, Tensor) else value)
+
+
+def _numbers(names: str) -> list[tuple[str, type]]:
+    return [(name, ctypes.c_int64) for name in names.split()]
+
+
+def _pointers(names: str) -> list[tuple[str, type]]:
+    return [(name, ctypes.c_void_p) for name in names.split()]
+
+
+class ScanArguments(_Block):
+    """`ScanArgs`: one direction of a scan, forward or backward."""
+
+    _fields_ = [  # noqa: RUF012 - ctypes wants it so
+        *_numbers("batch length channels states dtype softplus slices reverse threads segments groups"),
+        *_pointers("u delta B C z A D bias"),
+        *_numbers("u_batch u_row delta_batch delta_row B_batch B_row C_batch C_row z_batch z_row"),
+        *_pointers("y sum"),
+        *_numbers("first finish"),
+        *_pointers("last kept dy"),
+        *_numbers("dy_batch dy_row"),
+        *_pointers("du ddelta dz dA dB dC dD dbias"),
+    ]
+
+
+class ConvArguments(_Block):
+    """`ConvArgs`: one direction of a causal depthwise convolution, forward or backward."""
+
+    _fields_ = [  # noqa: RUF012
+        *_numbers("batch length channels taps dtype silu slices reverse threads"),
+        *_pointers("x"),
+        *_numbers("x_batch x_row"),
+        *_pointers("weight bias out dout"),
+        *_numbers("dout_batch dout_row"),
+        *_pointers("dx"),
+        *_numbers("first"),
+        *_pointers("dweight dbias"),
+    ]

@@ -1,0 +1,208 @@
+// Selective scan, backward. Blocks are walked from the last to the first; inside one the states are derived again from
+// the state kept at its start. Formulas in medmamba/scan/chunked.py.
+//
+// dB and dC are sums over channels: a task adds them up for its own channels in vectors, folds these at the end of a
+// block and writes them to its own part of dB and dC; the parts are added by the caller in a fixed order. No atomics.
+
+namespace MM_ISA {
+
+// What the steps of a block hold for W channels.
+struct Block {
+    vf d[BLOCK], du[BLOCK], u[BLOCK], slope[BLOCK], g[BLOCK], y[BLOCK];
+    vf into_input[BLOCK], into_decay[BLOCK];       // sum_n G B and sum_n q A
+    vf a[BLOCK * STATES], ah[BLOCK * STATES];      // decays, and decay times the state before
+};
+
+// What a task carries from block to block, for all its channels, and the block's sums over channels.
+struct Carry {
+    float *memory, *G, *dA, *dB, *dC;
+    MM_INLINE_MEMBER Carry(const ScanSpace& space) {
+        int64_t vectors = space.blocks * space.padded * W, rows = BLOCK * space.padded * W;
+        memory = (float*)scratch((2 * vectors + 2 * rows) * 4);
+        memset(memory, 0, (2 * vectors + 2 * rows) * 4);
+        G = memory;
+        dA = G + vectors;
+        dB = dA + vectors;
+        dC = dB + rows;
+    }
+    MM_INLINE_MEMBER ~Carry() { release(memory); }
+};
+
+// States n.. of a block forward again: decays and products are stored, the output before the gate and dC collected.
+template <bool Grows>
+MM_INLINE void derive(int steps, Block& x, const vf* decay, const vf* start, const float* B, const float* C,
+                      int64_t padded, vf* dC) {
+    vf h[STATES], A[STATES];
+#pragma GCC unroll 8
+    for (int j = 0; j < STATES; j++) {
+        h[j] = start[j];
+        A[j] = decay[j];
+    }
+    for (int t = 0; t < steps; t++) {
+        vf dt = x.d[t], dut = x.du[t], g = x.g[t], total = x.y[t];
+        const float *Bt = B + t * padded, *Ct = C + t * padded;
+#pragma GCC unroll 8
+        for (int j = 0; j < STATES; j++) {
+            vf a = exp2v<Grows>(dt * A[j]);
+            vf ah = a * h[j];
+            h[j] = ah + dut * Bt[j];
+            x.a[t * STATES + j] = a;
+            x.ah[t * STATES + j] = ah;
+            total += h[j] * Ct[j];
+            dC[t * padded + j] += h[j] * g;
+        }
+        x.y[t] = total;
+    }
+}
+
+// The same states backward: `G` is what flows into the last step's state and leaves as what flows out of the first's.
+MM_INLINE void flow_back(int steps, Block& x, const float* A, vf* G, vf* dA, const float* B, const float* C,
+                         int64_t padded, vf* dB) {
+    vf carry[STATES], sum_dA[STATES];
+#pragma GCC unroll 8
+    for (int j = 0; j < STATES; j++) {
+        carry[j] = G[j];
+        sum_dA[j] = splat(0.0f);
+    }
+    for (int t = steps - 1; t >= 0; t--) {
+        vf g = x.g[t], dut = x.du[t], dt = x.d[t], S = x.into_input[t], Q = x.into_decay[t];
+        const float *Bt = B + t * padded, *Ct = C + t * padded;
+#pragma GCC unroll 8
+        for (int j = 0; j < STATES; j++) {
+            vf Gj = carry[j] + g * Ct[j];
+            dB[t * padded + j] += Gj * dut;
+            S += Gj * Bt[j];
+            vf q = Gj * x.ah[t * STATES + j];
+            sum_dA[j] += q * dt;
+            Q += q * ((const vf*)A)[j];
+            carry[j] = Gj * x.a[t * STATES + j];
+        }
+        x.into_input[t] = S;
+        x.into_decay[t] = Q;
+    }
+#pragma GCC unroll 8
+    for (int j = 0; j < STATES; j++) {
+        G[j] = carry[j];
+        dA[j] += sum_dA[j];
+    }
+}
+
+// One vector of channels: its tensors and the sums that become dD and the bias's gradient.
+template <class T>
+struct Channels {
+    Ends<T> in;
+    Rows<T> dy, du, ddelta;
+    Rows<float> dz;
+
+    MM_INLINE_MEMBER Channels(const ScanArgs& a, int64_t b, int64_t c)
+        : in(a, b, c), dy(a.dy, a.dy_batch, a.dy_row, b, c), du(a.du, a.length * a.channels, a.channels, b, c),
+          ddelta(a.ddelta, a.length * a.channels, a.channels, b, c),
+          dz(a.dz, a.length * a.channels, a.channels, b, c) {}
+
+    MM_INLINE_MEMBER void begin(const Walk& walk, Block& x) const {
+        in.begin(walk, x.d, x.du, x.y);
+        for (int t = 0; t < walk.steps; t++) {
+            int64_t p = walk.pos[t];
+            x.u[t] = in.u.get(p, in.n);
+            x.slope[t] = in.softplus ? sigmoid(in.delta.get(p, in.n) + in.bias) : splat(1.0f);
+            vf g = dy.get(p, in.n);
+            if (in.z.first) {
+                vf z = in.z.get(p, in.n);
+                g *= z * sigmoid(z);
+            }
+            x.g[t] = g;
+            x.into_input[t] = x.into_decay[t] = splat(0.0f);
+        }
+    }
+    MM_INLINE_MEMBER void end(const Walk& walk, const Block& x, vf* dD, vf* dbias) const {
+        for (int t = 0; t < walk.steps; t++) {
+            int64_t p = walk.pos[t];
+            vf dd = (x.into_input[t] * x.u[t] + x.into_decay[t]) * x.slope[t];
+            store(ddelta.at(p), dd, in.n);
+            store(du.at(p), x.into_input[t] * x.d[t] + in.D * x.g[t], in.n);
+            *dD += x.g[t] * x.u[t];
+            *dbias += dd;
+            if (dz.first) gate_gradient(p, x.y[t]);
+        }
+    }
+    MM_INLINE_MEMBER void gate_gradient(int64_t p, vf ungated) const {
+        vf z = in.z.get(p, in.n), s = sigmoid(z);
+        vf grad = dy.get(p, in.n) * ungated * s * (1.0f + z * (1.0f - s));
+        if (!in.first) grad += dz.get(p, in.n);
+        store(dz.at(p), grad, in.n);
+    }
+};
+
+// Sums over the lanes of [step][padded] vectors to rows of dB or dC at the steps' positions.
+static void fold(float* to, const float* vectors, int64_t padded, int64_t states, const Walk& walk) {
+    for (int t = 0; t < walk.steps; t++)
+        for (int64_t n = 0; n < states; n++)
+            to[walk.pos[t] * states + n] = sum(((const vf*)vectors)[t * padded + n]);
+}
+
+template <class T, bool Grows>
+static void backward_blocks(const ScanArgs& a, int64_t group, int64_t b, int64_t c0, ScanSpace& space,
+                            float* exact, Carry& carry, float* dD, float* dbias) {
+    Walk walk(Order(a.length, a.slices, a.reverse), a.length);
+    Rows<T> Brows(a.B, a.B_batch, 0, b, 0), Crows(a.C, a.C_batch, 0, b, 0);
+    int64_t count = ceil_div(a.length, BLOCK), rows = (group * a.batch + b) * a.length * a.states;
+    Block x;
+    for (int64_t i = count - 1; i >= 0; i--) {
+        walk.to(i * BLOCK);
+        load_rows(space.B, space.padded, Brows.first, a.B_row, a.states, walk.pos, walk.steps);
+        load_rows(space.C, space.padded, Crows.first, a.C_row, a.states, walk.pos, walk.steps);
+        memset(carry.dB, 0, 2 * BLOCK * space.padded * W * 4);
+        for (int64_t k = 0; k < space.blocks; k++) {
+            int64_t c = c0 + k * W, at = k * space.padded;
+            Channels<T> channels(a, b, c);
+            vf *state = (vf*)space.state_of(k), *decay = (vf*)space.decay_of(k);
+            for (int64_t n = 0; n < a.states; n++)
+                state[n] = load(a.kept + ((b * count + i) * a.states + n) * a.channels + c, channels.in.n);
+            channels.begin(walk, x);
+            for (int64_t n = 0; n < space.padded; n += STATES) {
+                derive<Grows>(walk.steps, x, decay + n, state + n, space.B + n, space.C + n, space.padded,
+                              (vf*)carry.dC + n);
+                flow_back(walk.steps, x, exact + (at + n) * W, (vf*)carry.G + at + n, (vf*)carry.dA + at + n,
+                          space.B + n, space.C + n, space.padded, (vf*)carry.dB + n);
+            }
+            channels.end(walk, x, (vf*)dD + k, (vf*)dbias + k);
+        }
+        fold(a.dB + rows, carry.dB, space.padded, a.states, walk);
+        fold(a.dC + rows, carry.dC, space.padded, a.states, walk);
+    }
+}
+
+template <class T>
+static void backward_task(void* pointer, int64_t index) {
+    const ScanJob& job = *(const ScanJob*)pointer;
+    const ScanArgs& a = *job.a;
+    Share own(job, index);
+    ScanSpace space(a.states, own.c1 - own.c0);
+    Carry carry(space);
+    bool shrinks = load_decays(a, space, own.c0, own.c1);
+    int64_t vectors = space.blocks * space.padded * W;
+    float* exact = (float*)scratch((vectors + 2 * space.blocks * W) * 4);  // A itself, then the sums of D and bias
+    float *dD = exact + vectors, *dbias = dD + space.blocks * W;
+    for (int64_t i = 0; i < vectors; i++) exact[i] = space.decay[i] * (1.0f / LOG2E);
+    memset(dD, 0, 2 * space.blocks * W * 4);
+    int64_t group = index % job.groups;
+    if (shrinks)
+        backward_blocks<T, false>(a, group, own.b, own.c0, space, exact, carry, dD, dbias);
+    else
+        backward_blocks<T, true>(a, group, own.b, own.c0, space, exact, carry, dD, dbias);
+    for (int64_t c = own.c0; c < own.c1; c++) {
+        int64_t k = (c - own.c0) / W, lane = (c - own.c0) % W, row = own.b * a.channels + c;
+        a.dD[row] = dD[c - own.c0];
+        a.dbias[row] = dbias[c - own.c0];
+        for (int64_t n = 0; n < a.states; n++)
+            a.dA[row * a.states + n] = carry.dA[(k * space.padded + n) * W + lane];
+    }
+    release(exact);
+}
+
+static void scan_backward(const ScanArgs& a) {
+    ScanJob job = {&a, a.groups, 1, nullptr, nullptr};
+    run_tasks(a.dtype == BF16 ? backward_task<bf16> : backward_task<float>, &job, job.groups * a.batch, a.threads);
+}
+
+}  // namespace MM_ISA

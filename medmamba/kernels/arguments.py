@@ -16,7 +16,7 @@ def dtype_code(dtype: torch.dtype) -> int | None:
 class _Block(ctypes.Structure):
     """A structure filled by name: tensors give their address, None a null pointer; everything left out is zero."""
 
-    def __init__(self, **fields: Tensor | int | bool | None) -> None:
+    def __init__(self, **fields: Tensor | float | None) -> None:
         super().__init__()
         known = {name for name, _ in self._fields_}  # type: ignore[misc]
         for name, value in fields.items():
@@ -35,7 +35,7 @@ def _pointers(names: str) -> list[tuple[str, type]]:
 class ScanArguments(_Block):
     """`ScanArgs`: one direction of a scan, forward or backward."""
 
-    _fields_ = [  # noqa: RUF012 - ctypes wants it so
+    _fields_ = [
         *_numbers("batch length channels states dtype softplus slices reverse threads segments groups"),
         *_pointers("u delta B C z A D bias"),
         *_numbers("u_batch u_row delta_batch delta_row B_batch B_row C_batch C_row z_batch z_row"),
@@ -50,7 +50,7 @@ class ScanArguments(_Block):
 class ConvArguments(_Block):
     """`ConvArgs`: one direction of a causal depthwise convolution, forward or backward."""
 
-    _fields_ = [  # noqa: RUF012
+    _fields_ = [
         *_numbers("batch length channels taps dtype silu slices reverse threads"),
         *_pointers("x"),
         *_numbers("x_batch x_row"),
@@ -59,4 +59,23 @@ class ConvArguments(_Block):
         *_pointers("dx"),
         *_numbers("first"),
         *_pointers("dweight dbias"),
+    ]
+
+
+class NormArguments(_Block):
+    """`NormArgs`: statistics of a map, or their application."""
+
+    _fields_ = [
+        *_numbers("batch voxels channels dtype groups threads"),
+        *_pointers("x"),
+        *_numbers("x_batch x_row"),
+        *_pointers("scale shift weight bias"),
+        ("eps", ctypes.c_double),
+        *_pointers("residual"),
+        *_numbers("residual_batch residual_row"),
+        *_pointers("residual_scale residual_shift"),
+        ("inner", ctypes.c_double),
+        ("outer", ctypes.c_double),
+        *_pointers("out"),
+        *_numbers("out_batch out_row"),
     ]

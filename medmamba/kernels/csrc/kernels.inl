@@ -4,6 +4,7 @@
 #include "vec.h"
 //
 #include "conv.inl"
+#include "norm.inl"
 #include "scan.inl"
 #include "scan_backward.inl"
 
@@ -32,5 +33,6 @@ static int64_t exp_stream_numbers(int64_t rounds) { return rounds * 8 * W; }
 
 extern const Kernels MM_TABLE = {
     MM_ISA::scan_forward,  MM_ISA::scan_backward,      MM_ISA::conv_forward,
-    MM_ISA::conv_backward, MM_ISA::exp_stream,         MM_ISA::exp_stream_numbers,
+    MM_ISA::conv_backward, MM_ISA::norm_statistics,    MM_ISA::norm_apply,
+    MM_ISA::exp_stream,    MM_ISA::exp_stream_numbers,
 };

@@ -126,5 +126,7 @@ MM_EXPORT void mm_scan_forward(const ScanArgs* a) { table(level)->scan_forward(*
 MM_EXPORT void mm_scan_backward(const ScanArgs* a) { table(level)->scan_backward(*a); }
 MM_EXPORT void mm_conv_forward(const ConvArgs* a) { table(level)->conv_forward(*a); }
 MM_EXPORT void mm_conv_backward(const ConvArgs* a) { table(level)->conv_backward(*a); }
+MM_EXPORT void mm_norm_statistics(const NormArgs* a) { table(level)->norm_statistics(*a); }
+MM_EXPORT void mm_norm_apply(const NormArgs* a) { table(level)->norm_apply(*a); }
 MM_EXPORT float mm_exp_stream(int64_t rounds) { return table(level)->exp_stream(rounds); }
 MM_EXPORT int64_t mm_exp_stream_numbers(int64_t rounds) { return table(level)->exp_stream_numbers(rounds); }

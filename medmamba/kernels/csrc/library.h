@@ -46,11 +46,31 @@ struct ConvArgs {
     float *dweight, *dbias;  // (batch, channels, taps), (batch, channels)
 };
 
+// Normalisation, addition and activation of a map (batch, voxels, channels). Strides count elements; rows are dense.
+struct NormArgs {
+    int64_t batch, voxels, channels, dtype, groups, threads;
+    const void* x;
+    int64_t x_batch, x_row;
+    float *scale, *shift;  // (batch, channels): written by the statistics, read by the application
+    // statistics
+    const float *weight, *bias;  // (channels) or null
+    double eps;
+    // application: act(act(scale x + shift, inner) + residual_scale residual + residual_shift, outer)
+    const void* residual;  // null: neither residual nor outer activation
+    int64_t residual_batch, residual_row;
+    const float *residual_scale, *residual_shift;  // (batch, channels)
+    double inner, outer;                           // negative slopes
+    void* out;                                     // may be x
+    int64_t out_batch, out_row;
+};
+
 struct Kernels {
     void (*scan_forward)(const ScanArgs&);
     void (*scan_backward)(const ScanArgs&);
     void (*conv_forward)(const ConvArgs&);
     void (*conv_backward)(const ConvArgs&);
+    void (*norm_statistics)(const NormArgs&);
+    void (*norm_apply)(const NormArgs&);
     float (*exp_stream)(int64_t rounds);
     int64_t (*exp_stream_numbers)(int64_t rounds);
 };

@@ -14,8 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import ConfigError
-from ..scan import from_scan_order, selective_scan, to_scan_order
-from .conv1d import causal_conv1d
+from ..scan import causal_conv, directional_scan
 from .precision import saturate, widened
 
 MixerKind = Literal["mamba", "conv", "identity"]
@@ -96,7 +95,7 @@ class MambaMixer(Mixer):
         self.scan = scan
         if scan:
             for direction in self.directions:
-                self._add_state(_SUFFIX[direction])
+                self._add_state(direction)
         self.in_proj = nn.Linear(d_model, 2 * self.d_inner, bias=False)
         for direction in self.directions:
             self._add_direction(_SUFFIX[direction], d_conv)
@@ -104,14 +103,11 @@ class MambaMixer(Mixer):
         if scan:
             self._init_step_size()
 
-    def _add_state(self, suffix: str) -> None:
+    def _add_state(self, direction: str) -> None:
         """A and D of one direction: A_log = log(1..N), D = 1."""
         log_states = torch.arange(1, self.d_state + 1, dtype=torch.float32).log()
-        label = suffix.removeprefix("_")
-        self.register_parameter(
-            f"A_{label}_log" if label else "A_log", nn.Parameter(log_states.repeat(self.d_inner, 1))
-        )
-        self.register_parameter(f"D{suffix}", nn.Parameter(torch.ones(self.d_inner)))
+        self.register_parameter(_log_name(direction), nn.Parameter(log_states.repeat(self.d_inner, 1)))
+        self.register_parameter(f"D{_SUFFIX[direction]}", nn.Parameter(torch.ones(self.d_inner)))
 
     def _add_direction(self, suffix: str, d_conv: int) -> None:
         """Convolution and projections of one direction."""
@@ -136,30 +132,46 @@ class MambaMixer(Mixer):
         """All directions, gated once and projected."""
         with widened(x) as x:
             inner, z = self.in_proj(x).chunk(2, dim=-1)
-            total = torch.stack([self._directional(inner, d, nslices) for d in self.directions]).sum(0) * self.scale
-            out = self.out_proj(total * F.silu(z))
+            u = self._convolve(inner, nslices)  # (K, B, L, E)
+            mixed = self._scan(u, z, nslices) if self.scan else u.sum(0) * F.silu(z)
+            out = F.linear(mixed, self.out_proj.weight * self.scale)
         return saturate(out)
 
-    def _directional(self, inner: Tensor, direction: str, nslices: int | None) -> Tensor:
-        """One direction, convolution and scan in its order, (B, L, E) back in positions."""
-        suffix = _SUFFIX[direction]
-        conv = cast(nn.Conv1d, getattr(self, f"conv1d{suffix}"))
-        ordered = to_scan_order(inner, direction, nslices)
-        u = F.silu(causal_conv1d(ordered, conv.weight[:, 0], conv.bias))
-        y = self._scan(u, suffix) if self.scan else u
-        return from_scan_order(y, direction, nslices)
+    def _stacked(self, name: str) -> Tensor:
+        """A parameter of all directions, e.g. "x_proj.weight" of the modules x_proj, x_proj_b, x_proj_s."""
+        module, _, attribute = name.partition(".")
+        return torch.stack(
+            [getattr(getattr(self, module + _SUFFIX[direction]), attribute) for direction in self.directions]
+        )
 
-    def _scan(self, u: Tensor, suffix: str) -> Tensor:
-        x_proj, dt_proj = self._linear(f"x_proj{suffix}"), self._linear(f"dt_proj{suffix}")
-        label = suffix.removeprefix("_")
-        A = -torch.exp(self.get_parameter(f"A_{label}_log" if label else "A_log"))
-        low, B, C = x_proj(u).split([self.dt_rank, self.d_state, self.d_state], dim=-1)
-        delta = F.linear(low, dt_proj.weight)
-        D = self.get_parameter(f"D{suffix}")
-        u = u.to(delta.dtype)
-        y = selective_scan(u, delta, A, B, C, D, delta_bias=dt_proj.bias, delta_softplus=True)
-        assert isinstance(y, Tensor)
-        return y
+    def _convolve(self, inner: Tensor, nslices: int | None) -> Tensor:
+        """The causal convolutions with SiLU, (B, L, E) -> (K, B, L, E)."""
+        weight, bias = self._stacked("conv1d.weight")[:, :, 0], self._stacked("conv1d.bias")
+        return causal_conv(inner, weight, bias, self.directions, nslices)
+
+    def _scan(self, u: Tensor, z: Tensor, nslices: int | None) -> Tensor:
+        """Projections and scans of all directions, summed and gated, (K, B, L, E) -> (B, L, E)."""
+        _, batch, length, _ = u.shape
+        flat = u.flatten(1, 2)  # (K, B L, E): the projections of all directions are one batched product
+        projected = torch.bmm(flat, self._stacked("x_proj.weight").mT)
+        low, B, C = projected.split([self.dt_rank, self.d_state, self.d_state], dim=-1)
+        delta = torch.bmm(low, self._stacked("dt_proj.weight").mT)
+
+        def tokens(x: Tensor) -> Tensor:
+            return x.unflatten(1, (batch, length))
+
+        A = torch.stack([-torch.exp(self.get_parameter(_log_name(direction))) for direction in self.directions])
+        D = torch.stack([self.get_parameter(f"D{_SUFFIX[direction]}") for direction in self.directions])
+        return directional_scan(
+            u.to(delta.dtype), tokens(delta), A, tokens(B), tokens(C), D, z, self._stacked("dt_proj.bias"),
+            True, self.directions, nslices,
+        )  # fmt: skip
+
+
+def _log_name(direction: str) -> str:
+    """What the original checkpoints call log(-A) of a direction: A_log, A_b_log, A_s_log."""
+    label = _SUFFIX[direction].removeprefix("_")
+    return f"A_{label}_log" if label else "A_log"
 
 
 def make_mixer(kind: str, d_model: int, **options: object) -> Mixer:

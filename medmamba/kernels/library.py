@@ -74,6 +74,13 @@ def why_not() -> str:
     return _open()[1]
 
 
+def call(name: str, arguments: ctypes.Structure) -> None:
+    """Run a function of the library on an argument block; the library must be there (see `load`)."""
+    library = load()
+    assert library is not None, why_not()
+    getattr(library, name)(ctypes.byref(arguments))
+
+
 def isa() -> str:
     """The instruction set in use, one of `LEVELS`; empty without the library."""
     library = load()

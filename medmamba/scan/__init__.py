@@ -8,6 +8,7 @@
 torch.Size([1, 10, 4])
 """
 
+from .conv import causal_conv
 from .dispatch import choose, explain
 from .function import directional_scan, selective_scan
 from .orders import DIRECTIONS, from_scan_order, to_scan_order
@@ -15,6 +16,7 @@ from .reference import selective_scan_reference
 
 __all__ = [
     "DIRECTIONS",
+    "causal_conv",
     "choose",
     "directional_scan",
     "explain",

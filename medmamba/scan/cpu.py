@@ -4,6 +4,7 @@ Directions are found by address, B, C and z are read where they lie; nothing is 
 result is a few numbers per channel and state. float32 and bfloat16 tensors; the state is float32.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -62,7 +63,6 @@ def _fields(s: ScanInputs, k: int, threads: int) -> dict[str, Any]:
 
 def _ready(s: ScanInputs) -> ScanInputs:
     """Parameters as dense float32, rows of the tensors dense."""
-    from dataclasses import replace
 
     def parameter(x: Tensor | None) -> Tensor | None:
         return None if x is None else x.float().contiguous()
@@ -84,17 +84,16 @@ def forward(s: ScanInputs, keep_states: bool) -> tuple[Tensor, Tensor, Tensor]:
     if directions > 1 or segments > 1:
         total = y if y.dtype == torch.float32 else torch.empty_like(y, dtype=torch.float32)
     for k in range(directions):
-        own = {"last": last[k], "kept": kept[k] if keep_states else None, "y": y, "sum": total, "segments": segments}
-        _call("mm_scan_forward", ScanArguments(**_fields(s, k, threads), **own))
+        own = ScanArguments(
+            **_fields(s, k, threads),
+            y=y,
+            sum=total,
+            last=last[k],
+            kept=kept[k] if keep_states else None,
+            segments=segments,
+        )
+        library.call("mm_scan_forward", own)
     return y, last, kept
-
-
-def _call(name: str, arguments: ScanArguments) -> None:
-    import ctypes
-
-    loaded = library.load()
-    assert loaded is not None
-    getattr(loaded, name)(ctypes.byref(arguments))
 
 
 def backward(s: ScanInputs, kept: Tensor, dy: Tensor) -> tuple[Tensor | None, ...]:
@@ -116,12 +115,12 @@ def backward(s: ScanInputs, kept: Tensor, dy: Tensor) -> tuple[Tensor | None, ..
     dB, dC = s.B.new_empty(s.B.shape), s.C.new_empty(s.C.shape)
     dz = None if s.z is None else floats(*s.z.shape)
     for k in range(directions):
-        own = {
+        own: dict[str, Any] = {
             "kept": kept[k], "dy": dy, "dy_batch": dy.stride(0), "dy_row": dy.stride(1), "groups": groups,
             "du": du[k], "ddelta": ddelta[k], "dz": dz, "dA": dA[k], "dD": dD[k], "dbias": dbias[k],
             "dB": parts[0], "dC": parts[1],
         }  # fmt: skip
-        _call("mm_scan_backward", ScanArguments(**_fields(s, k, threads), **own))
+        library.call("mm_scan_backward", ScanArguments(**_fields(s, k, threads), **own))
         dB[k], dC[k] = parts[0].sum(0), parts[1].sum(0)
 
     def summed(x: Tensor, dtype: torch.dtype | None) -> Tensor | None:

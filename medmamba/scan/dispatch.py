@@ -84,6 +84,15 @@ def choose(device: torch.device, dtype: torch.dtype) -> Choice:
     raise ConfigError(f"No scan path takes {dtype} on {device}.", "Use float32, float64, bfloat16 or float16.")
 
 
+def path_name(device: torch.device, dtype: torch.dtype) -> str:
+    """The name of the path that `choose` picks; torch.compile takes it for a constant instead of looking inside."""
+    return choose(device, dtype).name
+
+
+# What torch.compiler.assume_constant_result sets, without the seconds that its import of the compiler takes.
+path_name._dynamo_marked_constant = True  # type: ignore[attr-defined]
+
+
 def explain(device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> str:
     """One line for people: the path that a scan on `device` takes and why."""
     choice = choose(torch.device(device), dtype)

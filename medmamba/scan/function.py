@@ -132,7 +132,7 @@ def _scan(
     A = A.to(work)
     D, delta_bias = (None if x is None else x.to(work) for x in (D, delta_bias))
     z = None if z is None else z.to(u.dtype)
-    path = dispatch.choose(u.device, u.dtype).name
+    path = dispatch.path_name(u.device, u.dtype)
     if path == dispatch.REFERENCE:
         return _reference(ScanInputs(u, delta, A, B, C, D, z, delta_bias, delta_softplus, orders))
     dispatch.warn_if_slow(path, u.device, u.numel() * A.shape[-1])

@@ -18,9 +18,14 @@ static float exp_stream(int64_t rounds) {
         total[j] = splat(0.0f);
     }
     for (int64_t i = 0; i < rounds; i++)
-        for (int j = 0; j < 8; j++) {
-            total[j] += exp2v<false>(x[j]);
-            x[j] -= 1e-6f;
+        for (int half = 0; half < 8; half += 4) {
+            vf y[4];
+            for (int j = 0; j < 4; j++) y[j] = x[half + j];
+            exp2_many<false, 4>(y);
+            for (int j = 0; j < 4; j++) {
+                total[half + j] += y[j];
+                x[half + j] -= 1e-6f;
+            }
         }
     float all = 0;
     for (int j = 0; j < 8; j++) all += sum(total[j]);

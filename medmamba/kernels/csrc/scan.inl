@@ -9,6 +9,7 @@ namespace MM_ISA {
 
 constexpr int BLOCK = 32;
 constexpr int STATES = W == 16 ? 8 : 4;  // states that fit the registers beside the exponential's temporaries
+constexpr int SIDE = 4;                  // steps of which softplus and gate are computed side by side
 constexpr float LOG2E = 1.44269504f;
 
 // What a task needs at hand: its share of A and of the state, and the present block's rows of B and C as floats.
@@ -63,12 +64,14 @@ MM_INLINE void recur(int steps, const vf* decay, vf* state, const vf* d, const v
     for (int t = 0; t < steps; t++) {
         vf dt = d[t], dut = du[t], total = y[t];
         const float *Bt = B + t * padded, *Ct = C + t * padded;
+        vf a[STATES];
 #pragma GCC unroll 8
-        for (int j = 0; j < STATES; j++) {
-            vf a = exp2v<Grows>(dt * A[j]);
-            h[j] = a * h[j] + dut * Bt[j];
-            total += h[j] * Ct[j];
-        }
+        for (int j = 0; j < STATES; j++) a[j] = dt * A[j];
+        exp2_many<Grows, STATES>(a);
+#pragma GCC unroll 8
+        for (int j = 0; j < STATES; j++) h[j] = a[j] * h[j] + dut * Bt[j];
+#pragma GCC unroll 8
+        for (int j = 0; j < STATES; j++) total += h[j] * Ct[j];
         y[t] = total;
     }
 #pragma GCC unroll 8
@@ -85,8 +88,8 @@ struct Walk {
     MM_INLINE_MEMBER Walk(const Order& order, int64_t end) : order(order), end(end) {}
     MM_INLINE_MEMBER void to(int64_t i) {
         steps = (int)smaller(BLOCK, end - i);
-        for (int t = 0; t < steps; t++) {
-            pos[t] = order(i + t);
+        for (int t = 0; t < BLOCK; t++) {  // past the end the last position again: read, never written
+            pos[t] = order(smaller(i + t, end - 1));
             next[t] = order(smaller(i + t + BLOCK, end - 1));
         }
     }
@@ -123,26 +126,44 @@ struct Ends {
     }
 
     MM_INLINE_MEMBER void begin(const Walk& walk, vf* d, vf* du, vf* total) const {
-        for (int t = 0; t < walk.steps; t++) {
-            vf x = delta.get(walk.pos[t], n) + bias, in = u.get(walk.pos[t], n);
-            u.ahead(walk.next[t]);
-            delta.ahead(walk.next[t]);
-            d[t] = softplus ? MM_ISA::softplus(x) : x;
-            du[t] = d[t] * in;
-            total[t] = D * in;
+        for (int t = 0; t < walk.steps; t += SIDE) {
+#pragma GCC unroll 8
+            for (int j = 0; j < SIDE; j++) {
+                d[t + j] = delta.get(walk.pos[t + j], n) + bias;
+                u.ahead(walk.next[t + j]);
+                delta.ahead(walk.next[t + j]);
+            }
+            if (softplus) softplus_many<SIDE>(d + t);
+#pragma GCC unroll 8
+            for (int j = 0; j < SIDE; j++) {
+                vf in = u.get(walk.pos[t + j], n);
+                du[t + j] = d[t + j] * in;
+                total[t + j] = D * in;
+            }
         }
     }
-    MM_INLINE_MEMBER void end(const Walk& walk, const vf* total) const {
-        for (int t = 0; t < walk.steps; t++) finish_one(walk.pos[t], total[t]);
+    MM_INLINE_MEMBER void end(const Walk& walk, vf* total) const {
+        if (sum.first && !first)
+            for (int t = 0; t < walk.steps; t++) total[t] += sum.get(walk.pos[t], n);
+        if (finish && z.first) gate(walk, total);
+        if (finish)
+            for (int t = 0; t < walk.steps; t++) store(y.at(walk.pos[t]), total[t], n);
+        else
+            for (int t = 0; t < walk.steps; t++) store(sum.at(walk.pos[t]), total[t], n);
     }
-    MM_INLINE_MEMBER void finish_one(int64_t p, vf out) const {
-        if (sum.first && !first) out += sum.get(p, n);
-        if (!finish) return store(sum.at(p), out, n);
-        if (z.first) {
-            vf gate = z.get(p, n);
-            out *= gate * sigmoid(gate);
+    MM_INLINE_MEMBER void gate(const Walk& walk, vf* total) const {
+        for (int t = 0; t < walk.steps; t += SIDE) {
+            vf s[SIDE];
+#pragma GCC unroll 8
+            for (int j = 0; j < SIDE; j++) {
+                s[j] = z.get(walk.pos[t + j], n);
+                z.ahead(walk.next[t + j]);
+                total[t + j] *= s[j];
+            }
+            sigmoid_many<SIDE>(s);
+#pragma GCC unroll 8
+            for (int j = 0; j < SIDE; j++) total[t + j] *= s[j];
         }
-        store(y.at(p), out, n);
     }
 };
 

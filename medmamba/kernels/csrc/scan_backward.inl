@@ -8,7 +8,7 @@ namespace MM_ISA {
 
 // What the steps of a block hold for W channels.
 struct Block {
-    vf d[BLOCK], du[BLOCK], u[BLOCK], slope[BLOCK], g[BLOCK], y[BLOCK];
+    vf d[BLOCK], du[BLOCK], u[BLOCK], slope[BLOCK], g[BLOCK], gate_slope[BLOCK], y[BLOCK];
     vf into_input[BLOCK], into_decay[BLOCK];       // sum_n G B and sum_n q A
     vf a[BLOCK * STATES], ah[BLOCK * STATES];      // decays, and decay times the state before
 };
@@ -41,12 +41,15 @@ MM_INLINE void derive(int steps, Block& x, const vf* decay, const vf* start, con
     for (int t = 0; t < steps; t++) {
         vf dt = x.d[t], dut = x.du[t], g = x.g[t], total = x.y[t];
         const float *Bt = B + t * padded, *Ct = C + t * padded;
+        vf a[STATES];
+#pragma GCC unroll 8
+        for (int j = 0; j < STATES; j++) a[j] = dt * A[j];
+        exp2_many<Grows, STATES>(a);
 #pragma GCC unroll 8
         for (int j = 0; j < STATES; j++) {
-            vf a = exp2v<Grows>(dt * A[j]);
-            vf ah = a * h[j];
+            vf ah = a[j] * h[j];
             h[j] = ah + dut * Bt[j];
-            x.a[t * STATES + j] = a;
+            x.a[t * STATES + j] = a[j];
             x.ah[t * STATES + j] = ah;
             total += h[j] * Ct[j];
             dC[t * padded + j] += h[j] * g;
@@ -101,17 +104,27 @@ struct Channels {
 
     MM_INLINE_MEMBER void begin(const Walk& walk, Block& x) const {
         in.begin(walk, x.d, x.du, x.y);
-        for (int t = 0; t < walk.steps; t++) {
-            int64_t p = walk.pos[t];
-            x.u[t] = in.u.get(p, in.n);
-            x.slope[t] = in.softplus ? sigmoid(in.delta.get(p, in.n) + in.bias) : splat(1.0f);
-            vf g = dy.get(p, in.n);
-            if (in.z.first) {
-                vf z = in.z.get(p, in.n);
-                g *= z * sigmoid(z);
+        for (int t = 0; t < walk.steps; t += SIDE) {
+            vf s[SIDE], z[SIDE];
+#pragma GCC unroll 8
+            for (int j = 0; j < SIDE; j++) {
+                int64_t p = walk.pos[t + j];
+                x.u[t + j] = in.u.get(p, in.n);
+                x.g[t + j] = dy.get(p, in.n);
+                x.slope[t + j] = in.softplus ? in.delta.get(p, in.n) + in.bias : splat(1e9f);
+                x.into_input[t + j] = x.into_decay[t + j] = splat(0.0f);
+                if (in.z.first) z[j] = s[j] = in.z.get(p, in.n);
+                dy.ahead(walk.next[t + j]);
             }
-            x.g[t] = g;
-            x.into_input[t] = x.into_decay[t] = splat(0.0f);
+            sigmoid_many<SIDE>(x.slope + t);
+            if (!in.z.first) continue;
+            sigmoid_many<SIDE>(s);
+#pragma GCC unroll 8
+            for (int j = 0; j < SIDE; j++) {  // with silu(z) = z s: its value and its slope, each times dy
+                vf g = x.g[t + j];
+                x.g[t + j] = g * z[j] * s[j];
+                x.gate_slope[t + j] = g * s[j] * (1.0f + z[j] * (1.0f - s[j]));
+            }
         }
     }
     MM_INLINE_MEMBER void end(const Walk& walk, const Block& x, vf* dD, vf* dbias) const {
@@ -122,14 +135,10 @@ struct Channels {
             store(du.at(p), x.into_input[t] * x.d[t] + in.D * x.g[t], in.n);
             *dD += x.g[t] * x.u[t];
             *dbias += dd;
-            if (dz.first) gate_gradient(p, x.y[t]);
+            if (!dz.first) continue;
+            vf grad = x.gate_slope[t] * x.y[t];
+            store(dz.at(p), in.first ? grad : grad + dz.get(p, in.n), in.n);
         }
-    }
-    MM_INLINE_MEMBER void gate_gradient(int64_t p, vf ungated) const {
-        vf z = in.z.get(p, in.n), s = sigmoid(z);
-        vf grad = dy.get(p, in.n) * ungated * s * (1.0f + z * (1.0f - s));
-        if (!in.first) grad += dz.get(p, in.n);
-        store(dz.at(p), grad, in.n);
     }
 };
 

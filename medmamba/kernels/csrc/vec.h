@@ -6,6 +6,9 @@
 
 #include <stdint.h>
 #include <string.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 #define MM_INLINE static inline __attribute__((always_inline))
 #define MM_INLINE_MEMBER inline __attribute__((always_inline))
@@ -23,9 +26,20 @@ struct bf16 {
 };
 
 MM_INLINE vf splat(float x) { return vf{} + x; }
-MM_INLINE vf bits_to_float(vu x) { return (vf)x; }
-MM_INLINE vf vmax(vf a, vf b) { return a > b ? a : b; }  // a NaN in b comes through
+// A NaN in b comes through. The compilers do not see that a comparison and a choice are one instruction.
+#if defined(__x86_64__) && MM_WIDTH == 16
+MM_INLINE vf vmax(vf a, vf b) { return (vf)_mm512_max_ps((__m512)a, (__m512)b); }
+MM_INLINE vf vmin(vf a, vf b) { return (vf)_mm512_min_ps((__m512)a, (__m512)b); }
+#elif defined(__x86_64__) && MM_WIDTH == 8
+MM_INLINE vf vmax(vf a, vf b) { return (vf)_mm256_max_ps((__m256)a, (__m256)b); }
+MM_INLINE vf vmin(vf a, vf b) { return (vf)_mm256_min_ps((__m256)a, (__m256)b); }
+#elif defined(__x86_64__)
+MM_INLINE vf vmax(vf a, vf b) { return (vf)_mm_max_ps((__m128)a, (__m128)b); }
+MM_INLINE vf vmin(vf a, vf b) { return (vf)_mm_min_ps((__m128)a, (__m128)b); }
+#else
+MM_INLINE vf vmax(vf a, vf b) { return a > b ? a : b; }
 MM_INLINE vf vmin(vf a, vf b) { return a < b ? a : b; }
+#endif
 MM_INLINE vf vabs(vf a) { return (vf)((vi)a & 0x7fffffff); }
 
 // ---- loads and stores of W numbers, or of the first n < W: the rest reads as zero and is not written
@@ -85,54 +99,84 @@ MM_INLINE float sum(vf x) {
     return total;
 }
 
-// ---- functions
+// ---- functions, each on n vectors at once and in place
+//
+// The operations of one exponential wait for each other; those of several fill the gaps, so the callers hand over as
+// many as the registers hold.
 
-// 2^x to 1.7e-7 relative, exactly 1 at 0. Below -126.5 it is 0, from 128 on infinity; a NaN stays NaN.
-// A polynomial of degree 5 in the distance to the nearest integer, minimax with the constant held at 1; the integer
-// part becomes the scale's exponent by way of the low bits of a large float.
-template <bool MayGrow = true>
-MM_INLINE vf exp2v(vf x) {
+#define MM_EACH _Pragma("GCC unroll 8") for (int j = 0; j < n; j++)
+
+// 2^f of |f| <= 1/2 into p: minimax polynomial of degree 5 with the constant held at 1, 1.7e-7 relative.
+template <int n>
+MM_INLINE void power_of_fraction(const vf* f, vf* p) {
+    MM_EACH p[j] = f[j] * 1.3264719163998961e-3f + 9.671512991189957e-3f;
+    MM_EACH p[j] = p[j] * f[j] + 5.550733953714371e-2f;
+    MM_EACH p[j] = p[j] * f[j] + 2.4022242426872253e-1f;
+    MM_EACH p[j] = p[j] * f[j] + 6.931470036506653e-1f;
+    MM_EACH p[j] = p[j] * f[j] + 1.0f;
+}
+
+// 2^x, exactly 1 at 0. Below -126.5 it is 0; a NaN stays NaN. MayGrow: infinity from 128 on; else x must be below.
+// The nearest integer becomes the scale's exponent by way of the low bits of a large float.
+template <bool MayGrow, int n>
+MM_INLINE void exp2_many(vf* x) {
     const float magic = 12582912.0f + 127.0f;  // 1.5 * 2^23, and the exponent's bias
-    x = vmax(splat(-127.0f), x);
-    if (MayGrow) x = vmin(splat(128.0f), x);
-    vf t = x + magic;
-    vf f = x - (t - magic);
-    vf p = f * 1.3264719163998961e-3f + 9.671512991189957e-3f;
-    p = p * f + 5.550733953714371e-2f;
-    p = p * f + 2.4022242426872253e-1f;
-    p = p * f + 6.931470036506653e-1f;
-    p = p * f + 1.0f;
-    return p * bits_to_float((vu)t << 23);
+    vf t[n], p[n];
+    MM_EACH x[j] = vmax(splat(-127.0f), x[j]);
+    if (MayGrow) MM_EACH x[j] = vmin(splat(128.0f), x[j]);
+    MM_EACH t[j] = x[j] + magic;
+    MM_EACH x[j] = x[j] - (t[j] - magic);
+    power_of_fraction<n>(x, p);
+    MM_EACH x[j] = p[j] * (vf)((vu)t[j] << 23);
 }
 
 // e^x, accurate also where |x| is large: the multiple of ln 2 is taken off in two parts.
-MM_INLINE vf expv(vf x) {
-    const float magic = 12582912.0f;
-    x = vmin(splat(88.8f), vmax(splat(-88.0f), x));
-    vf n = (x * 1.44269504f + magic) - magic;
-    vf r = x - n * 0.693145752f;
-    r = r - n * 1.42860677e-6f;
-    vf f = r * 1.44269504f;
-    vf p = f * 1.3264719163998961e-3f + 9.671512991189957e-3f;
-    p = p * f + 5.550733953714371e-2f;
-    p = p * f + 2.4022242426872253e-1f;
-    p = p * f + 6.931470036506653e-1f;
-    p = p * f + 1.0f;
-    return p * bits_to_float((vu)(n + (magic + 127.0f)) << 23);
+template <int n>
+MM_INLINE void exp_many(vf* x) {
+    const float magic = 12582912.0f + 127.0f;
+    vf t[n], p[n];
+    MM_EACH x[j] = vmin(splat(88.8f), vmax(splat(-88.0f), x[j]));
+    MM_EACH t[j] = x[j] * 1.44269504f + magic;
+    MM_EACH p[j] = t[j] - magic;
+    MM_EACH x[j] = x[j] - p[j] * 0.693145752f;
+    MM_EACH x[j] = x[j] - p[j] * 1.42860677e-6f;
+    MM_EACH x[j] = x[j] * 1.44269504f;
+    power_of_fraction<n>(x, p);
+    MM_EACH x[j] = p[j] * (vf)((vu)t[j] << 23);
 }
 
-MM_INLINE vf sigmoid(vf x) { return 1.0f / (1.0f + expv(-x)); }
+// 1 / (1 + e^-x)
+template <int n>
+MM_INLINE void sigmoid_many(vf* x) {
+    MM_EACH x[j] = -x[j];
+    exp_many<n>(x);
+    MM_EACH x[j] = 1.0f / (1.0f + x[j]);
+}
 
 // log(1 + e^x) = max(x, 0) + log1p(e^-|x|), and log1p(e) = 2 atanh(e / (2 + e)) as an odd series in that quotient.
-MM_INLINE vf softplus(vf x) {
-    vf e = expv(-vabs(x));
-    vf s = e / (2.0f + e);
-    vf q = s * s;
-    vf p = q * 2.80249685e-1f + 2.79990613e-1f;
-    p = p * q + 4.00216997e-1f;
-    p = p * q + 6.66664124e-1f;
-    p = p * q + 2.0f;
-    return s * p + vmax(splat(0.0f), x);
+template <int n>
+MM_INLINE void softplus_many(vf* x) {
+    vf s[n], q[n], p[n];
+    MM_EACH s[j] = -vabs(x[j]);
+    exp_many<n>(s);
+    MM_EACH s[j] = s[j] / (2.0f + s[j]);
+    MM_EACH q[j] = s[j] * s[j];
+    MM_EACH p[j] = q[j] * 2.80249685e-1f + 2.79990613e-1f;
+    MM_EACH p[j] = p[j] * q[j] + 4.00216997e-1f;
+    MM_EACH p[j] = p[j] * q[j] + 6.66664124e-1f;
+    MM_EACH p[j] = p[j] * q[j] + 2.0f;
+    MM_EACH x[j] = s[j] * p[j] + vmax(splat(0.0f), x[j]);
+}
+
+#undef MM_EACH
+
+MM_INLINE vf exp2v(vf x) {
+    exp2_many<true, 1>(&x);
+    return x;
+}
+MM_INLINE vf sigmoid(vf x) {
+    sigmoid_many<1>(&x);
+    return x;
 }
 
 // ---- positions

@@ -114,7 +114,20 @@ def _scan() -> Iterator[Finding]:
         return
     import torch
 
+    from .kernels import library
     from .scan import explain
+
+    if library.load():
+        yield Finding("compiled kernels", "ok", library.isa())
+    else:
+        fix = "install a C++ compiler (g++ or clang++), then pip install --force-reinstall --no-deps --no-binary medmamba medmamba"
+        switched_off = library.VARIABLE in library.why_not()
+        yield Finding(
+            "compiled kernels",
+            "note",
+            f"{library.why_not()}; a scan on the CPU runs in plain torch, many times slower",
+            f"unset {library.VARIABLE}" if switched_off else fix,
+        )
 
     for name in ("cpu", *(["cuda"] if torch.cuda.is_available() else [])):
         yield Finding(f"scan on {name}", "ok", explain(device=name))

@@ -4,6 +4,7 @@ import pytest
 
 from medmamba import doctor, runtime
 from medmamba.data.folders import folders
+from medmamba.kernels import library
 
 
 def findings(root: Path) -> dict[str, doctor.Finding]:
@@ -25,6 +26,16 @@ def test_a_full_disk_is_noted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 def test_too_many_threads_are_noted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(runtime, "cpu_count", lambda: 0)
     assert findings(tmp_path)["threads"].fix.startswith("export OMP_NUM_THREADS")
+
+
+def test_without_compiled_kernels_the_reason_and_the_step_are_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(library, "_open", lambda: (None, "not built"))
+    found = findings(tmp_path)
+    assert found["compiled kernels"].state == "note"
+    assert "C++ compiler" in found["compiled kernels"].fix
+    assert found["scan on cpu"].found.startswith("chunked")
 
 
 def test_all_needed_packages_are_dependencies() -> None:

@@ -46,7 +46,7 @@ class Choice:
 
 
 PATHS: tuple[Path, ...] = (
-    Path("cpu", cpu, "compiled"),
+    Path("cpu", cpu, "compiled kernels"),
     Path("chunked", chunked, "plain torch, works on every device and floating type"),
 )
 

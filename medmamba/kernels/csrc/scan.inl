@@ -78,7 +78,8 @@ MM_INLINE void recur(int steps, const vf* decay, vf* state, const vf* d, const v
     for (int j = 0; j < STATES; j++) state[j] = h[j];
 }
 
-// The sequence walked in blocks: positions of this block's steps and of the next one's, to fetch them ahead.
+// The sequence walked in blocks, forwards or backwards (stride BLOCK or -BLOCK): positions of this block's steps and of
+// the next one's, to fetch them ahead.
 struct Walk {
     Order order;
     int64_t end;
@@ -86,11 +87,12 @@ struct Walk {
     int steps = 0;
 
     MM_INLINE_MEMBER Walk(const Order& order, int64_t end) : order(order), end(end) {}
-    MM_INLINE_MEMBER void to(int64_t i) {
+    MM_INLINE_MEMBER void to(int64_t i, int64_t stride = BLOCK) {
         steps = (int)smaller(BLOCK, end - i);
         for (int t = 0; t < BLOCK; t++) {  // past the end the last position again: read, never written
             pos[t] = order(smaller(i + t, end - 1));
-            next[t] = order(smaller(i + t + BLOCK, end - 1));
+            int64_t ahead = i + t + stride;
+            next[t] = order(ahead < 0 ? 0 : smaller(ahead, end - 1));
         }
     }
 };
@@ -125,7 +127,7 @@ struct Ends {
         bias = a.bias ? load(a.bias + c, n) : splat(0.0f);
     }
 
-    MM_INLINE_MEMBER void begin(const Walk& walk, vf* d, vf* du, vf* total) const {
+    MM_INLINE_MEMBER void begin(const Walk& walk, vf* d, vf* du, vf* total, vf* slope = nullptr) const {
         for (int t = 0; t < walk.steps; t += SIDE) {
 #pragma GCC unroll 8
             for (int j = 0; j < SIDE; j++) {
@@ -133,7 +135,7 @@ struct Ends {
                 u.ahead(walk.next[t + j]);
                 delta.ahead(walk.next[t + j]);
             }
-            if (softplus) softplus_many<SIDE>(d + t);
+            if (softplus) softplus_many<SIDE>(d + t, slope ? slope + t : nullptr);
 #pragma GCC unroll 8
             for (int j = 0; j < SIDE; j++) {
                 vf in = u.get(walk.pos[t + j], n);

@@ -8,22 +8,32 @@ namespace MM_ISA {
 
 // What the steps of a block hold for W channels.
 struct Block {
+    vf a[BLOCK * STATES];   // decays
+    char apart[1024];       // see Carry
+    vf ah[BLOCK * STATES];  // decay times the state before
     vf d[BLOCK], du[BLOCK], u[BLOCK], slope[BLOCK], g[BLOCK], gate_slope[BLOCK], y[BLOCK];
-    vf into_input[BLOCK], into_decay[BLOCK];       // sum_n G B and sum_n q A
-    vf a[BLOCK * STATES], ah[BLOCK * STATES];      // decays, and decay times the state before
+    vf into_input[BLOCK], into_decay[BLOCK];  // sum_n G B and sum_n q A
 };
 
 // What a task carries from block to block, for all its channels, and the block's sums over channels.
+//
+// a, ah, dB and dC are walked in step. Were they a multiple of 4 KiB apart, the processor would take the store to one
+// for the load from another, because it compares the low address bits first: hence one page-aligned allocation and
+// 1 KiB between their places in a page.
 struct Carry {
-    float *memory, *G, *dA, *dB, *dC;
+    char* memory;
+    Block* block;
+    float *G, *dA, *dB, *dC;
     MM_INLINE_MEMBER Carry(const ScanSpace& space) {
-        int64_t vectors = space.blocks * space.padded * W, rows = BLOCK * space.padded * W;
-        memory = (float*)scratch((2 * vectors + 2 * rows) * 4);
-        memset(memory, 0, (2 * vectors + 2 * rows) * 4);
-        G = memory;
-        dA = G + vectors;
-        dB = dA + vectors;
-        dC = dB + rows;
+        int64_t vectors = space.blocks * space.padded * W * 4, rows = BLOCK * space.padded * W * 4;
+        int64_t at = ceil_div(sizeof(Block), 4096) * 4096, end = at + 2048 + rows + 1024 + rows + 2 * vectors;
+        memory = (char*)scratch(end);
+        memset(memory, 0, end);
+        block = (Block*)memory;
+        dB = (float*)(memory + at + 2048);
+        dC = (float*)(memory + at + 2048 + rows + 1024);
+        G = (float*)(memory + end - 2 * vectors);
+        dA = (float*)(memory + end - vectors);
     }
     MM_INLINE_MEMBER ~Carry() { release(memory); }
 };
@@ -52,7 +62,7 @@ MM_INLINE void derive(int steps, Block& x, const vf* decay, const vf* start, con
             x.a[t * STATES + j] = a[j];
             x.ah[t * STATES + j] = ah;
             total += h[j] * Ct[j];
-            dC[t * padded + j] += h[j] * g;
+            dC[t * STATES + j] += h[j] * g;
         }
         x.y[t] = total;
     }
@@ -73,7 +83,7 @@ MM_INLINE void flow_back(int steps, Block& x, const float* A, vf* G, vf* dA, con
 #pragma GCC unroll 8
         for (int j = 0; j < STATES; j++) {
             vf Gj = carry[j] + g * Ct[j];
-            dB[t * padded + j] += Gj * dut;
+            dB[t * STATES + j] += Gj * dut;
             S += Gj * Bt[j];
             vf q = Gj * x.ah[t * STATES + j];
             sum_dA[j] += q * dt;
@@ -103,7 +113,7 @@ struct Channels {
           dz(a.dz, a.length * a.channels, a.channels, b, c) {}
 
     MM_INLINE_MEMBER void begin(const Walk& walk, Block& x) const {
-        in.begin(walk, x.d, x.du, x.y);
+        in.begin(walk, x.d, x.du, x.y, x.slope);
         for (int t = 0; t < walk.steps; t += SIDE) {
             vf s[SIDE], z[SIDE];
 #pragma GCC unroll 8
@@ -111,12 +121,12 @@ struct Channels {
                 int64_t p = walk.pos[t + j];
                 x.u[t + j] = in.u.get(p, in.n);
                 x.g[t + j] = dy.get(p, in.n);
-                x.slope[t + j] = in.softplus ? in.delta.get(p, in.n) + in.bias : splat(1e9f);
+                if (!in.softplus) x.slope[t + j] = splat(1.0f);
                 x.into_input[t + j] = x.into_decay[t + j] = splat(0.0f);
                 if (in.z.first) z[j] = s[j] = in.z.get(p, in.n);
                 dy.ahead(walk.next[t + j]);
+                in.z.ahead(walk.next[t + j]);
             }
-            sigmoid_many<SIDE>(x.slope + t);
             if (!in.z.first) continue;
             sigmoid_many<SIDE>(s);
 #pragma GCC unroll 8
@@ -142,11 +152,11 @@ struct Channels {
     }
 };
 
-// Sums over the lanes of [step][padded] vectors to rows of dB or dC at the steps' positions.
-static void fold(float* to, const float* vectors, int64_t padded, int64_t states, const Walk& walk) {
+// Sums over the lanes of [state / STATES][step][STATES] vectors to rows of dB or dC at the steps' positions.
+static void fold(float* to, const float* vectors, int64_t states, const Walk& walk) {
     for (int t = 0; t < walk.steps; t++)
         for (int64_t n = 0; n < states; n++)
-            to[walk.pos[t] * states + n] = sum(((const vf*)vectors)[t * padded + n]);
+            to[walk.pos[t] * states + n] = sum(((const vf*)vectors)[(n / STATES * BLOCK + t) * STATES + n % STATES]);
 }
 
 template <class T, bool Grows>
@@ -155,12 +165,13 @@ static void backward_blocks(const ScanArgs& a, int64_t group, int64_t b, int64_t
     Walk walk(Order(a.length, a.slices, a.reverse), a.length);
     Rows<T> Brows(a.B, a.B_batch, 0, b, 0), Crows(a.C, a.C_batch, 0, b, 0);
     int64_t count = ceil_div(a.length, BLOCK), rows = (group * a.batch + b) * a.length * a.states;
-    Block x;
+    Block& x = *carry.block;
     for (int64_t i = count - 1; i >= 0; i--) {
-        walk.to(i * BLOCK);
+        walk.to(i * BLOCK, -BLOCK);
         load_rows(space.B, space.padded, Brows.first, a.B_row, a.states, walk.pos, walk.steps);
         load_rows(space.C, space.padded, Crows.first, a.C_row, a.states, walk.pos, walk.steps);
-        memset(carry.dB, 0, 2 * BLOCK * space.padded * W * 4);
+        memset(carry.dB, 0, BLOCK * space.padded * W * 4);
+        memset(carry.dC, 0, BLOCK * space.padded * W * 4);
         for (int64_t k = 0; k < space.blocks; k++) {
             int64_t c = c0 + k * W, at = k * space.padded;
             Channels<T> channels(a, b, c);
@@ -170,14 +181,14 @@ static void backward_blocks(const ScanArgs& a, int64_t group, int64_t b, int64_t
             channels.begin(walk, x);
             for (int64_t n = 0; n < space.padded; n += STATES) {
                 derive<Grows>(walk.steps, x, decay + n, state + n, space.B + n, space.C + n, space.padded,
-                              (vf*)carry.dC + n);
+                              (vf*)carry.dC + n * BLOCK);
                 flow_back(walk.steps, x, exact + (at + n) * W, (vf*)carry.G + at + n, (vf*)carry.dA + at + n,
-                          space.B + n, space.C + n, space.padded, (vf*)carry.dB + n);
+                          space.B + n, space.C + n, space.padded, (vf*)carry.dB + n * BLOCK);
             }
             channels.end(walk, x, (vf*)dD + k, (vf*)dbias + k);
         }
-        fold(a.dB + rows, carry.dB, space.padded, a.states, walk);
-        fold(a.dC + rows, carry.dC, space.padded, a.states, walk);
+        fold(a.dB + rows, carry.dB, a.states, walk);
+        fold(a.dC + rows, carry.dC, a.states, walk);
     }
 }
 

@@ -154,11 +154,13 @@ MM_INLINE void sigmoid_many(vf* x) {
 }
 
 // log(1 + e^x) = max(x, 0) + log1p(e^-|x|), and log1p(e) = 2 atanh(e / (2 + e)) as an odd series in that quotient.
+// Its slope, the sigmoid of x, goes to `slope` unless that is null.
 template <int n>
-MM_INLINE void softplus_many(vf* x) {
+MM_INLINE void softplus_many(vf* x, vf* slope = nullptr) {
     vf s[n], q[n], p[n];
     MM_EACH s[j] = -vabs(x[j]);
     exp_many<n>(s);
+    if (slope) MM_EACH slope[j] = (x[j] < 0.0f ? s[j] : splat(1.0f)) / (1.0f + s[j]);
     MM_EACH s[j] = s[j] / (2.0f + s[j]);
     MM_EACH q[j] = s[j] * s[j];
     MM_EACH p[j] = q[j] * 2.80249685e-1f + 2.79990613e-1f;

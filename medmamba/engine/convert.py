@@ -9,7 +9,7 @@ from torch import nn
 from ..blocks import conv3d, mixers, residual
 from ..networks import lightm_unet, mambamorph, segmamba, segmamba_v2
 from . import blocks, norms
-from .layers import Convolution, FewChannels, Linear, Pointwise, convolution, pooling, transposed
+from .layers import Convolution, FewChannels, Linear, Pointwise, Winograd, convolution, pooling, transposed
 from .mixer import InferenceMixer
 from .norms import NormAct, fusible_norm, slope_of
 
@@ -105,7 +105,7 @@ def _fuse(sequence: nn.Sequential) -> None:
             if slope is not None:
                 sequence._modules[following] = nn.Identity()  # type: ignore[index]
             fresh = True
-        elif isinstance(module, Convolution | Pointwise | FewChannels):
+        elif isinstance(module, Convolution | Pointwise | FewChannels | Winograd):
             fresh = True
         elif slope_of(module) is None:
             fresh = False

@@ -79,3 +79,12 @@ class NormArguments(_Block):
         *_pointers("out"),
         *_numbers("out_batch out_row"),
     ]
+
+
+class WinogradArguments(_Block):
+    """`WinogradArgs`: a convolution."""
+
+    _fields_ = [
+        *_numbers("batch depth height width channels outputs planes threads"),
+        *_pointers("x weight bias out"),
+    ]

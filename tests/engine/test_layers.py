@@ -6,6 +6,7 @@ from torch import nn
 
 from medmamba.engine import layers
 from medmamba.engine.layers import convolution, pooling, transposed
+from medmamba.kernels import winograd
 from tests.engine.conftest import relative
 
 
@@ -51,6 +52,33 @@ def test_any_other_convolution(options):
 def test_other_padding():
     layer = nn.Conv3d(4, 8, 3, padding=1, padding_mode="reflect")
     assert_same(convolution(layer, torch.float32), layer, torch.randn(1, 4, 5, 6, 7))
+
+
+def test_no_winograd_without_the_library(no_library):
+    wide = nn.Conv3d(16, 20, 3, padding=1)
+    assert isinstance(convolution(wide, torch.float32), layers.Convolution)
+
+
+@pytest.mark.skipif(not winograd.available(), reason="no compiled library for wide vectors")
+@pytest.mark.parametrize("kernel", [3, (1, 3, 3)])
+def test_winograd(kernel):
+    layer = nn.Conv3d(16, 20, kernel, padding="same")
+    assert isinstance(convolution(layer, torch.float32), layers.Winograd)
+    assert_same(convolution(layer, torch.float32), layer, torch.randn(2, 16, 5, 4, 7))
+    assert_same(convolution(layer, torch.float32), layer, torch.randn(1, 16, 1, 1, 1))
+    flat = nn.Conv2d(16, 20, 3, padding=1)
+    assert isinstance(convolution(flat, torch.float32), layers.Winograd)
+    assert_same(convolution(flat, torch.float32), flat, torch.randn(2, 16, 5, 4))
+    for other in (
+        nn.Conv3d(16, 20, 3, 2, 1),
+        nn.Conv3d(16, 20, 3),
+        nn.Conv3d(16, 20, 3, padding=2, dilation=2),
+        nn.Conv3d(16, 32, 3, padding=1, groups=2),
+        nn.Conv3d(8, 20, 3, padding=1),
+        nn.Conv3d(1024, 512, 3, padding=1, device="meta"),
+    ):
+        assert isinstance(convolution(other, torch.float32), layers.Convolution)
+    assert isinstance(convolution(layer, torch.bfloat16), layers.Convolution)
 
 
 @pytest.mark.parametrize("factor", [2, (1, 2, 2), (3, 1, 2)])

@@ -7,6 +7,7 @@
 #include "norm.inl"
 #include "scan.inl"
 #include "scan_backward.inl"
+#include "winograd.inl"
 
 namespace MM_ISA {
 
@@ -39,5 +40,5 @@ static int64_t exp_stream_numbers(int64_t rounds) { return rounds * 8 * W; }
 extern const Kernels MM_TABLE = {
     MM_ISA::scan_forward,  MM_ISA::scan_backward,      MM_ISA::conv_forward,
     MM_ISA::conv_backward, MM_ISA::norm_statistics,    MM_ISA::norm_apply,
-    MM_ISA::exp_stream,    MM_ISA::exp_stream_numbers,
+    MM_ISA::winograd,      MM_ISA::exp_stream,         MM_ISA::exp_stream_numbers,
 };

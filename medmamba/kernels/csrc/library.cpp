@@ -89,7 +89,7 @@ void run_tasks(void (*task)(void*, int64_t), void* data, int64_t count, int64_t 
 
 void* scratch(int64_t bytes) {
     void* memory = nullptr;
-    if (posix_memalign(&memory, 64, (size_t)(bytes > 0 ? bytes : 64))) {
+    if (posix_memalign(&memory, 4096, (size_t)(bytes > 0 ? bytes : 64))) {
         fprintf(stderr, "medmamba: no memory for %lld bytes of working space\n", (long long)bytes);
         abort();
     }
@@ -128,5 +128,6 @@ MM_EXPORT void mm_conv_forward(const ConvArgs* a) { table(level)->conv_forward(*
 MM_EXPORT void mm_conv_backward(const ConvArgs* a) { table(level)->conv_backward(*a); }
 MM_EXPORT void mm_norm_statistics(const NormArgs* a) { table(level)->norm_statistics(*a); }
 MM_EXPORT void mm_norm_apply(const NormArgs* a) { table(level)->norm_apply(*a); }
+MM_EXPORT void mm_winograd(const WinogradArgs* a) { table(level)->winograd(*a); }
 MM_EXPORT float mm_exp_stream(int64_t rounds) { return table(level)->exp_stream(rounds); }
 MM_EXPORT int64_t mm_exp_stream_numbers(int64_t rounds) { return table(level)->exp_stream_numbers(rounds); }

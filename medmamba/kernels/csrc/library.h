@@ -64,6 +64,14 @@ struct NormArgs {
     int64_t out_batch, out_row;
 };
 
+// Convolution of kernel 3 (in `planes` 3 or in the plane only: 1), stride 1 and zero padding on dense channels-last maps.
+struct WinogradArgs {
+    int64_t batch, depth, height, width, channels, outputs, planes, threads;
+    const float* x;
+    const float *weight, *bias;  // (points, outputs / 32 rounded up, channels, 32), (outputs) or null
+    float* out;
+};
+
 struct Kernels {
     void (*scan_forward)(const ScanArgs&);
     void (*scan_backward)(const ScanArgs&);
@@ -71,6 +79,7 @@ struct Kernels {
     void (*conv_backward)(const ConvArgs&);
     void (*norm_statistics)(const NormArgs&);
     void (*norm_apply)(const NormArgs&);
+    void (*winograd)(const WinogradArgs&);
     float (*exp_stream)(int64_t rounds);
     int64_t (*exp_stream_numbers)(int64_t rounds);
 };
@@ -78,7 +87,7 @@ struct Kernels {
 // Run task(data, 0) .. task(data, count - 1) on up to `threads` threads; which thread runs which task is left open.
 void run_tasks(void (*task)(void* data, int64_t index), void* data, int64_t count, int64_t threads);
 
-// Memory on a cache line's boundary; the process ends with a message when there is none left.
+// Memory on a page's boundary; the process ends with a message when there is none left.
 void* scratch(int64_t bytes);
 void release(void* memory);
 

@@ -9,7 +9,7 @@ from medmamba import __version__
 from medmamba.errors import MedMambaError
 from medmamba.runtime import share_cores
 
-from . import datasets, demo, doctor, env, evaluate, nets, predict, preprocess, train
+from . import bench, datasets, demo, doctor, env, evaluate, nets, predict, preprocess, train
 from .screen import show_error
 
 
@@ -38,7 +38,7 @@ app = typer.Typer(
 
 for _module in (preprocess, train, predict, evaluate):
     _module.register(app)
-for _module in (nets, datasets, doctor, env, demo):
+for _module in (nets, datasets, doctor, bench, env, demo):
     _module.register(app)
 
 

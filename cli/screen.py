@@ -41,8 +41,10 @@ def print_json(content: Any) -> None:
     typer.echo(json.dumps(content, indent=2))
 
 
-def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[str] = ()) -> None:
-    """Print a table; the columns named in `right` are right-aligned."""
+def print_table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[str] = (), width: int = 80
+) -> None:
+    """Print a table; the columns named in `right` are right-aligned. `width`: at least, where there is no terminal."""
     from rich import box
     from rich.table import Table
 
@@ -53,6 +55,8 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
         table.add_row(*row)
     screen = console()
     screen.soft_wrap = False
+    if not screen.is_terminal:
+        screen.width = max(screen.width, width)
     screen.print(title, style="bold")
     screen.print(table)
 

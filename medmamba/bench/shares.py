@@ -1,0 +1,54 @@
+"""Where a forward's time goes: how much of it in scans, how much in convolutions."""
+
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from .timing import synchronise
+
+Result = TypeVar("Result")
+_GROUPS: dict[str, Callable[[str], bool]] = {
+    "scan": lambda name: name.startswith("medmamba::") and "scan" in name,
+    "convolution": lambda name: name.startswith("aten::") and "conv" in name,
+}
+
+
+def profiled(call: Callable[[], Result], device: torch.device) -> tuple[Result, dict[str, float]]:
+    """The result of one call, and the fractions of its time that scans and convolutions took.
+
+    By torch's profiler, operators with everything that they call; GPU time on CUDA, else CPU time. The mixers' short
+    convolution along the sequence is an operator of ours and not among the convolutions.
+    """
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # it reports its starts and stops on the error stream otherwise
+    on_gpu = device.type == "cuda"
+    kinds = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
+    with profile(activities=kinds, acc_events=True) as found:
+        result = call()
+        synchronise(device)
+    events = list(found.events())
+    whole = sum(event.self_device_time_total if on_gpu else event.self_cpu_time_total for event in events)
+    spent = {
+        group: sum(_time(event, on_gpu) for event in events if _outermost(event, belongs))
+        for group, belongs in _GROUPS.items()
+    }
+    return result, {group: time / whole for group, time in spent.items()} if whole else {}
+
+
+def _outermost(event: Any, belongs: Callable[[str], bool]) -> bool:
+    """Whether an operator belongs to a group and none of those that called it does."""
+    if not belongs(event.name):
+        return False
+    caller = event.cpu_parent
+    while caller is not None:
+        if belongs(caller.name):
+            return False
+        caller = caller.cpu_parent
+    return True
+
+
+def _time(event: Any, on_gpu: bool) -> float:
+    """Microseconds of an operator with everything that it calls."""
+    return float(event.device_time_total if on_gpu else event.cpu_time_total)

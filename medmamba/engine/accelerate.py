@@ -55,7 +55,7 @@ def accelerate(network: nn.Module, dtype: torch.dtype | str = "auto") -> nn.Modu
 
     Parameters
     ----------
-    network: a module on the CPU, trained or not; the result holds a copy of its weights as they are now.
+    network: a module on the CPU that takes batches; the result holds a copy of its weights as they are now.
     dtype: of weights and maps: torch.float32, torch.bfloat16, or "auto": bfloat16 if the CPU has the flag amx_bf16.
         Statistics, the scan's state and displacements are float32 in any case, and so is the output.
 

@@ -9,7 +9,7 @@ from torch import nn
 from ..blocks import conv3d, mixers, residual
 from ..networks import lightm_unet, mambamorph, segmamba, segmamba_v2
 from . import blocks, norms
-from .layers import Convolution, FewChannels, Linear, Pointwise, Winograd, convolution, pooling, transposed
+from .layers import Convolution, FewChannels, Linear, Pointwise, Upsampling, Winograd, convolution, pooling, transposed
 from .mixer import InferenceMixer
 from .norms import NormAct, fusible_norm, slope_of
 
@@ -41,29 +41,34 @@ _EXACT = re.compile(r"(^|\.)reg_head\.")
 
 def convert(network: nn.Module, dtype: torch.dtype) -> nn.Module:
     """`network` with every part in its fast form for `dtype`; the modules are changed, not copied."""
-    done: dict[nn.Module, nn.Module] = {}
-    converted = _converted(network, "", dtype, done)
+    converted = _Conversion(dtype).of(network, "")
     for module in list(converted.modules()):
         if type(module) is nn.Sequential:
             _fuse(module)
     return converted
 
 
-def _converted(module: nn.Module, name: str, dtype: torch.dtype, done: dict[nn.Module, nn.Module]) -> nn.Module:
-    """The fast form of `module`; a module that stands in two places stays one module."""
-    if module in done:
-        return done[module]
-    new = _leaf(module, name, torch.float32 if _EXACT.search(name) else dtype)
-    done[module] = done[new] = new
-    if new is module:
-        for key, child in list(module._modules.items()):
-            if child is not None:
-                module._modules[key] = _converted(child, f"{name}.{key}" if name else key, dtype, done)
-        form = _forms().get(type(module))
-        fits = not isinstance(module, norms.INSTANCE_NORMS) or fusible_norm(module)
-        if form is not None and fits:
-            module.__class__ = form
-    return new
+class _Conversion:
+    """One network's way through the operation: what is done stays done, so a module in two places stays one module."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        self.dtype, self.forms = dtype, _forms()
+        self.done: dict[nn.Module, nn.Module] = {}
+
+    def of(self, module: nn.Module, name: str) -> nn.Module:
+        """The fast form of `module`, which stands in the network under `name`."""
+        if module in self.done:
+            return self.done[module]
+        new = _leaf(module, name, torch.float32 if _EXACT.search(name) else self.dtype)
+        self.done[module] = self.done[new] = new
+        if new is module:
+            for key, child in list(module._modules.items()):
+                if child is not None:
+                    module._modules[key] = self.of(child, f"{name}.{key}" if name else key)
+            form = self.forms.get(type(module))
+            if form is not None and (fusible_norm(module) or not isinstance(module, norms.INSTANCE_NORMS)):
+                module.__class__ = form
+        return new
 
 
 def _leaf(module: nn.Module, name: str, dtype: torch.dtype) -> nn.Module:
@@ -105,7 +110,7 @@ def _fuse(sequence: nn.Sequential) -> None:
             if slope is not None:
                 sequence._modules[following] = nn.Identity()  # type: ignore[index]
             fresh = True
-        elif isinstance(module, Convolution | Pointwise | FewChannels | Winograd):
+        elif isinstance(module, Convolution | FewChannels | Pointwise | Upsampling | Winograd):
             fresh = True
         elif slope_of(module) is None:
             fresh = False

@@ -39,11 +39,12 @@ def _all(values: Sequence[int], value: int) -> bool:
 
 
 @cache
-def onednn(dtype: torch.dtype) -> bool:
-    """Whether torch's oneDNN takes maps of `dtype` on this CPU."""
-    if not torch.backends.mkldnn.is_available():
-        return False
-    return dtype is torch.float32 or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+def _onednn_takes(dtype: torch.dtype) -> bool:
+    """Whether torch's oneDNN convolves maps of `dtype` on this CPU."""
+    if dtype is torch.float32:
+        return torch.backends.mkldnn.is_available()
+    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    return torch.backends.mkldnn.is_available() and supported is not None and bool(supported())
 
 
 class Linear(nn.Module):
@@ -72,13 +73,21 @@ class Convolution(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, *spatial) -> (B, O, *spatial')."""
-        x = innermost(x, self.weight.dtype)
-        if isinstance(self.padding, str) or x.numel() == 0 or not onednn(x.dtype):
-            return self.convolve(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
-        # Asked by name: torch would send small maps to its own slow kernel, which copies weight and map first.
-        return torch.mkldnn_convolution(
-            x, self.weight, self.bias, self.padding, self.stride, self.dilation, self.groups
-        )
+        dtype = self.weight.dtype
+        x = innermost(x, dtype)
+        if _onednn_takes(dtype) and not isinstance(self.padding, str) and x.numel() > 0:
+            # Asked by name: torch would send small maps to its own slow kernel, which copies weight and map first.
+            return torch.mkldnn_convolution(
+                x, self.weight, self.bias, self.padding, self.stride, self.dilation, self.groups
+            )
+        if dtype is torch.bfloat16 and not _onednn_takes(dtype):  # torch's own kernel for it is slower than the detour
+            return self._convolved(x.float(), torch.float32).to(dtype)
+        return self._convolved(x, dtype)
+
+    def _convolved(self, x: Tensor, dtype: torch.dtype) -> Tensor:
+        """torch's choice of a convolution, in `dtype`."""
+        bias = None if self.bias is None else self.bias.to(dtype)
+        return self.convolve(x, self.weight.to(dtype), bias, self.stride, self.padding, self.dilation, self.groups)
 
 
 class Winograd(nn.Module):
@@ -188,8 +197,8 @@ class Upsampling(nn.Module):
         for sample, place in zip(voxels, dealt, strict=True):
             for start in range(0, grid[0], step):
                 part = sample[start : start + step]
-                product_ = F.linear(part.reshape(-1, part.shape[-1]), self.weight, self.bias)
-                place[start : start + step].copy_(product_.view(*part.shape[:-1], *self.factor, channels))
+                results = F.linear(part.reshape(-1, part.shape[-1]), self.weight, self.bias)
+                place[start : start + step].copy_(results.view(*part.shape[:-1], *self.factor, channels))
         return _merged(out, dims)
 
 

@@ -5,6 +5,7 @@ folder to the path without following the .pth files in it, so the editable insta
 """
 
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -27,6 +28,16 @@ for name in ("cli", "datasets", "plans", "tools", "tests"):
     assert spec is None or here not in pathlib.Path(spec.origin or "/").resolve().parents, f"{name} at the top level"
 print("imported from", medmamba.__file__)
 """
+_SCAN = """
+import sys, torch
+from medmamba.kernels import library
+from medmamba.scan import choose, selective_scan
+name = choose(torch.device("cpu"), torch.float32).name
+assert name == sys.argv[1], f"the scan takes {name}, expected {sys.argv[1]}: {library.describe()}"
+x, A, B = torch.ones(1, 9, 3), -torch.ones(3, 2), torch.ones(1, 9, 2)
+assert selective_scan(x, x, A, B, B).isfinite().all()
+print("scan:", name, "-", library.describe())
+"""
 
 
 def main() -> None:
@@ -36,16 +47,37 @@ def main() -> None:
         run(sys.executable, "-m", "build", "--outdir", str(temporary / "dist"), str(ROOT), quiet=True)
         wheel = next((temporary / "dist").glob("*.whl"))
         check_content(wheel)
-        python = environment(temporary / "environment")
-        pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps"]
-        run(*pip, "--no-index", str(wheel))
         elsewhere = temporary / "elsewhere"
         elsewhere.mkdir()
+        python = install(wheel, temporary / "environment")
         run(str(python), "-c", _PROBE, cwd=elsewhere)
+        run(str(python), "-c", _SCAN, "cpu" if has_compiler() else "chunked", cwd=elsewhere)
         command = str(python.with_name("medmamba"))
         for arguments in (["--version"], ["datasets", "list"], ["nets"], ["env"]):
             run(command, *arguments, cwd=elsewhere)
-    print(f"{wheel.name}: complete, and runs outside the checkout")
+        plain = build_without_compiler(temporary / "plain")
+        run(str(install(plain, temporary / "plain_environment")), "-c", _SCAN, "chunked", cwd=elsewhere)
+    print(f"{wheel.name}: complete, and runs outside the checkout; built without a compiler it runs in plain torch")
+
+
+def has_compiler() -> bool:
+    """Whether the library can be built here, so that its absence from the wheel would be a fault."""
+    return any(shutil.which(name) for name in ("g++", "clang++", "c++"))
+
+
+def build_without_compiler(folder: Path) -> Path:
+    """The wheel as it is built where no compiler works."""
+    missing = {"CC": "no-compiler", "CXX": "no-compiler"}
+    run(sys.executable, "-m", "build", "--outdir", str(folder), str(ROOT), quiet=True, **missing)
+    return next(folder.glob("*.whl"))
+
+
+def install(wheel: Path, folder: Path) -> Path:
+    """Install a wheel into an environment of its own; returns the interpreter."""
+    python = environment(folder)
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps"]
+    run(*pip, "--no-index", str(wheel))
+    return python
 
 
 def check_content(wheel: Path) -> None:
@@ -69,10 +101,10 @@ def environment(folder: Path) -> Path:
     return python
 
 
-def run(*command: str, cwd: Path = ROOT, quiet: bool = False) -> None:
+def run(*command: str, cwd: Path = ROOT, quiet: bool = False, **variables: str) -> None:
     """Run a command without this process's Python and nnU-Net variables; SystemExit shows its output when it fails."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "nnUNet", "MEDMAMBA"))}
-    done = subprocess.run(command, cwd=cwd, env=clean, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=cwd, env=clean | variables, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
     if not quiet:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from medmamba.bench.report import Row, ScanReport
 
 _app = typer.Typer(no_args_is_help=True, help="Measure the scan and the networks on this machine, beside peers.")
-_WIDTH = 118
+_WIDTH = 120
 _SCAN_COLUMNS = (
     "implementation", "L", "forward ms", "G/s", "/core", "backward ms", "G/s", "/core",
     "MiB", "train", "error", "bound",
@@ -61,7 +61,8 @@ def scan(
 
     A rate counts (batch, position, channel, state) elements, so that slow peers can run on a shorter sequence (column
     L). "bound" is the part of what this machine's exponentials and memory allow that forward / backward reach. "MiB" is
-    the peak beyond inputs and output, "train" that of a training step, also beyond the gradients.
+    the peak beyond inputs and output, "train" that of a training step, also beyond the gradients. "+ copies" makes
+    three directions of three forward scans around flipped and permuted copies.
     """
     from medmamba import runtime
     from medmamba.bench.report import ScanOptions
@@ -194,8 +195,9 @@ def network(
     """Seconds per patch and peak memory of whole networks, beside their twin without a scan and nnU-Net's plain U-Net.
 
     "as": in torch, under autocast, or on a CPU in medmamba's engine ("+": in a process that keeps freed memory).
-    "speed" is against torch fp32. "scans" and "convs" are parts of a forward's time. "GiB" is the peak beyond weights,
-    input and output; "train" that of a step, with gradients and momentum. "error" is against torch fp32.
+    "speed" is against torch fp32. "scans" and "convs" are parts of a forward's time, as far as operators are named.
+    "GiB" is the peak beyond weights, input and output; "train" that of a step, with gradients and momentum. "error" is
+    against torch fp32.
     """
     from medmamba import runtime
     from medmamba.bench.network import run

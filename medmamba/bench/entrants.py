@@ -93,8 +93,8 @@ def entrants(device: torch.device, dtype: torch.dtype, directions: int, compiled
     if directions == 3:
         return (
             *(entrant for entrant in ours if entrant.name != REFERENCE),
-            Entrant(f"{best}, flip and copy", order, compositions.flip_and_copy(_forward_rows(best)), most),
-            Entrant("mamba-ssm, flip and copy", order, compositions.kernel, absent=kernel, ours=False),
+            Entrant(f"{best} + copies", order, compositions.flip_and_copy(_forward_rows(best)), most),
+            Entrant("mamba-ssm + copies", order, compositions.kernel, absent=kernel, ours=False),
         )
     turned = [Entrant(f"{best} {way}", (way,), _ours(best), most) for way in ("reverse", "interslice")]
     place = next(i for i, entrant in enumerate(ours) if entrant.name == best) + 1

@@ -16,8 +16,9 @@ from tests.fake_kernel import fake_kernel
 __all__ = ["fake_kernel"]
 CPU = torch.device("cpu")
 SHAPE = replace(workload("gate"), batch=2, channels=5, states=3, length=36, slices=4)
+COMPILED = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # torch.compile warns of its own doings
 EVERYONE = [
-    pytest.param(one, id=f"{len(one.directions)} {one.name}", marks=[pytest.mark.slow] * (one.name == "compiled chunk"))
+    pytest.param(one, id=f"{len(one.directions)} {one.name}", marks=COMPILED * (one.name == "compiled chunk"))
     for count in (1, 3)
     for one in entrants(CPU, torch.float32, count)
 ]

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from medmamba.bench.shares import profiled
+from medmamba.bench.shares import OWN_CONVOLUTION, profiled
 from medmamba.scan import selective_scan
 
 CPU = torch.device("cpu")
@@ -27,6 +27,14 @@ def test_each_kind_is_found_and_nothing_else() -> None:
     assert profiled(scan, CPU)[1] == {"scan": pytest.approx(1, abs=0.2), "convolution": 0}
     assert profiled(convolution, CPU)[1] == {"scan": 0, "convolution": pytest.approx(1, abs=0.05)}
     assert profiled(lambda: X.exp(), CPU)[1] == {"scan": 0, "convolution": 0}
+
+
+def test_a_kernel_of_ours_counts_by_its_name() -> None:
+    def named() -> None:
+        with torch.profiler.record_function(OWN_CONVOLUTION):
+            convolution(), X.exp()
+
+    assert profiled(named, CPU)[1]["convolution"] == pytest.approx(1, abs=0.01)
 
 
 def test_shares_of_a_mixture_add_up_to_one_at_most() -> None:

@@ -1,5 +1,6 @@
 """What bounds a scan on this machine: how many exponentials and how many bytes a second, measured."""
 
+import importlib.util
 import platform
 import time
 from dataclasses import asdict, dataclass
@@ -89,7 +90,14 @@ def _torch_exps(seconds: float) -> float:
     return 100 * _IN_CACHE / best
 
 
+def _exps_in_memory(device: torch.device) -> float:
+    x = torch.linspace(-20, 0, _COPY // 4, device=device)
+    return x.numel() / min(timed(lambda: torch.exp(x), device)[1] for _ in range(5))
+
+
 def _cuda_exps(device: torch.device, seconds: float) -> tuple[float, str]:
+    if importlib.util.find_spec("triton") is None:
+        return _exps_in_memory(device), "torch.exp on tensors in memory, for want of Triton"
     from .probe import exp_rate
 
     return exp_rate(device, seconds), "exp2 in registers, Triton"

@@ -1,52 +1,69 @@
 import time
 
+import pytest
 import torch
 
+from medmamba.bench import timing
 from medmamba.bench.timing import Timing, as_json, interleaved, threads, timed
 
 CPU = torch.device("cpu")
 
 
-def test_tasks_take_turns() -> None:
-    order = []
+class Clock:
+    """Time that passes when a task says so."""
 
-    def task(name: str):
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def task(self, seconds: float, name: str = "", order: list[str] | None = None) -> timing.Task:
+        """A task that takes that long and gives the time at its end."""
+
         def once() -> dict[str, float]:
-            order.append(name)
-            time.sleep(0.025)  # long enough to run once a round
-            return {"part": float(len(order))}
+            self.now += seconds
+            if order is not None:
+                order.append(name)
+            return {"part": self.now}
 
         return once
 
-    found, _ = interleaved({"a": task("a"), "b": task("b")}, rounds=2, budget=10)
-    assert order == ["a", "b"] * 3  # the first of them warms up
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    found = Clock()
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: found.now)
+    return found
+
+
+def test_tasks_take_turns_and_the_first_run_warms_up(clock: Clock) -> None:
+    order: list[str] = []
+    tasks = {name: clock.task(1.0, name, order) for name in ("a", "b")}
+    found, failed = interleaved(tasks, rounds=2, budget=10)
+    assert order == ["a", "b"] * 3 and not failed
     assert found["a"]["part"] == Timing(3.0, 4.0, 2)
 
 
-def test_a_quick_task_runs_several_times_a_round() -> None:
-    assert interleaved({"": lambda: {"part": 1.0}}, rounds=2, budget=10)[0][""]["part"].runs == 16
+def test_a_quick_task_runs_several_times_a_round(clock: Clock) -> None:
+    assert interleaved({"": clock.task(1e-4)}, rounds=2, budget=10)[0][""]["part"].runs == 16
 
 
-def test_a_spent_budget_ends_the_rounds() -> None:
-    def once() -> dict[str, float]:
-        time.sleep(0.03)
-        return {"part": 1.0}
-
-    assert interleaved({"": once}, rounds=9, budget=0.04)[0][""]["part"].runs == 2
-    assert interleaved({"": once}, rounds=9, budget=0.01)[0][""]["part"].runs == 1  # the warm-up alone was too long
+def test_a_spent_budget_ends_the_rounds(clock: Clock) -> None:
+    assert interleaved({"": clock.task(3)}, rounds=9, budget=4)[0][""]["part"].runs == 2
 
 
-def test_one_that_fails_does_not_stop_the_others() -> None:
+def test_a_first_run_beyond_the_budget_is_the_only_one(clock: Clock) -> None:
+    assert interleaved({"": clock.task(3)}, rounds=9, budget=2)[0][""]["part"] == Timing(3.0, 3.0, 1)
+
+
+def test_one_that_fails_does_not_stop_the_others(clock: Clock) -> None:
     calls = []
 
     def late() -> dict[str, float]:
         calls.append(1)
         if len(calls) > 1:
             raise MemoryError("none left\nat all")
-        time.sleep(0.03)
         return {"part": 1.0}
 
-    found, failed = interleaved({"bad": late, "good": lambda: {"part": 1.0}}, rounds=3, budget=10)
+    found, failed = interleaved({"bad": late, "good": clock.task(1)}, rounds=3, budget=10)
     assert list(found) == ["good"] and failed == {"bad": "failed: MemoryError: none left"}
     assert len(calls) == 2
 

@@ -120,7 +120,8 @@ def _scan() -> Iterator[Finding]:
     if library.load():
         yield Finding("compiled kernels", "ok", library.isa())
     else:
-        fix = "install a C++ compiler (g++ or clang++), then pip install --force-reinstall --no-deps --no-binary medmamba medmamba"
+        again = "pip install --force-reinstall --no-deps --no-binary medmamba medmamba"
+        fix = f"install a C++ compiler (g++ or clang++), then {again}"
         switched_off = library.VARIABLE in library.why_not()
         yield Finding(
             "compiled kernels",

@@ -5,17 +5,18 @@ The compiled and GPU paths write nothing but the result; the plain one goes thro
 """
 
 from collections.abc import Sequence
+from types import ModuleType
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from ..errors import ConfigError
-from . import conv_cpu, dispatch
+from . import conv_cpu, conv_triton, dispatch
 from .inputs import state_dtype
 from .orders import Order, orders_of
 
-_COMPILED = {"cpu": conv_cpu}
+_COMPILED: dict[str, ModuleType] = {"cpu": conv_cpu, "triton": conv_triton}
 
 
 def causal_conv(

@@ -13,7 +13,7 @@ from types import ModuleType
 import torch
 
 from ..errors import ConfigError
-from . import chunked, cpu
+from . import chunked, cpu, mamba_ssm, triton
 
 VARIABLE = "MEDMAMBA_SCAN"
 REFERENCE = "reference"
@@ -47,6 +47,8 @@ class Choice:
 
 PATHS: tuple[Path, ...] = (
     Path("cpu", cpu, "compiled kernels"),
+    Path("triton", triton, "GPU kernels"),
+    Path("mamba-ssm", mamba_ssm, "the CUDA kernel of that package", only_when_asked=True),
     Path("chunked", chunked, "plain torch, works on every device and floating type"),
 )
 

@@ -5,7 +5,7 @@ import torch
 
 from medmamba.errors import ConfigError
 from medmamba.scan import chunked, selective_scan
-from medmamba.scan.dispatch import PATHS, REFERENCE
+from medmamba.scan.dispatch import PATHS, REFERENCE, by_name
 from tests.reference_data import REFERENCE as FOLDER
 from tests.reference_data import needs_reference, tensors
 
@@ -40,17 +40,27 @@ def run(file: str, dtype: torch.dtype) -> dict[str, float]:
     return errors | {k: relative(v.grad, data[f"grad_{k}"]) for k, v in args.items()}
 
 
-@pytest.fixture(params=[p.name for p in PATHS] + [REFERENCE])
+CPU = torch.device("cpu")
+ON_CPU = [p.name for p in PATHS if not p.usable(CPU, torch.float32)] + [REFERENCE]
+
+
+@pytest.fixture(params=ON_CPU)
 def path(request, monkeypatch):
     monkeypatch.setenv("MEDMAMBA_SCAN", request.param)
     return request.param
 
 
+def skip_unless_taken(path: str, dtype: torch.dtype) -> None:
+    """Compiled paths take fewer types than the plain ones."""
+    reason = "" if path == REFERENCE else by_name(path).usable(CPU, dtype)
+    if reason:
+        pytest.skip(reason)
+
+
 @needs_reference
 @pytest.mark.parametrize("file", FILES)
 def test_goldens_in_float64(file, path):
-    if path == "cpu":
-        pytest.skip("float64 is for the plain torch paths")
+    skip_unless_taken(path, torch.float64)
     assert max(run(file, torch.float64).values()) < 1e-12
 
 
@@ -103,6 +113,7 @@ def test_a_bad_value_never_reaches_earlier_steps(direction, path):
 
 
 def test_float16_stays_finite_for_large_states(path):
+    skip_unless_taken(path, torch.float16)
     u, delta, A, B, C = example(dtype=torch.float16)
     y = selective_scan(u * 100, delta, A * 1e-3, B * 50, C * 0.1)
     assert y.isfinite().all()

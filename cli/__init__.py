@@ -7,7 +7,7 @@ from typer.core import TyperGroup
 
 from medmamba import __version__
 from medmamba.errors import MedMambaError
-from medmamba.runtime import share_cores
+from medmamba.runtime import share_cores, take_large_pages
 
 from . import bench, datasets, demo, doctor, env, evaluate, nets, predict, preprocess, train
 from .screen import show_error
@@ -55,3 +55,4 @@ def _main(
     ] = False,
 ) -> None:
     share_cores()
+    take_large_pages()

@@ -31,3 +31,12 @@ def test_threads_sleep_unless_the_user_says_otherwise(monkeypatch: pytest.Monkey
     monkeypatch.delenv("OMP_WAIT_POLICY")
     runtime.share_cores()
     assert os.environ["OMP_WAIT_POLICY"] == "passive"
+
+
+def test_large_pages_are_asked_for_unless_the_user_said_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("THP_MEM_ALLOC_ENABLE", "0")
+    runtime.take_large_pages()
+    assert os.environ["THP_MEM_ALLOC_ENABLE"] == "0"
+    monkeypatch.delenv("THP_MEM_ALLOC_ENABLE")
+    runtime.take_large_pages()
+    assert os.environ.pop("THP_MEM_ALLOC_ENABLE") == "1"

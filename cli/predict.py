@@ -35,6 +35,7 @@ def predict(
     checkpoint: Annotated[str, typer.Option(help="Which file of each fold.")] = "checkpoint_final.pth",
     step_size: Annotated[float, typer.Option(min=0.05, max=1, help="Step between patches, in patches.")] = 0.5,
     mirror: Annotated[bool, typer.Option(help="Average over mirrored images: up to 8 times the work.")] = True,
+    engine: Annotated[bool, typer.Option(help="On a CPU: the network in its fast form.")] = True,
     overwrite: Annotated[bool, typer.Option(help="Write segmentations again that are there already.")] = True,
     device: options.Device = "auto",
     data_root: options.DataRoot = None,
@@ -45,6 +46,7 @@ def predict(
 
     places = folders(data_root)
     places.export()
+    from medmamba.engine import reuse_memory
     from medmamba.nnunet.prediction import model_folder
     from medmamba.nnunet.prediction import predict as run
 
@@ -52,6 +54,8 @@ def predict(
         if dataset is None or net is None:
             raise ConfigError("Which model?", "Give --dataset and --net, or --model FOLDER.")
         model = model_folder(dataset_id(dataset, places), net, preset, config)
+    if engine:
+        reuse_memory()
     started = time.monotonic()
     written = run(
         model,
@@ -62,6 +66,7 @@ def predict(
         step_size=step_size,
         mirror=mirror,
         device=device,
+        engine=engine,
         overwrite=overwrite,
         say=lambda precision: typer.echo(f"Precision: {precision}"),
         on_case=lambda case, done, total: typer.echo(f"{done}/{total} {case}"),

@@ -22,6 +22,7 @@ from ..errors import ConfigError, DataError
 from ..files import read_json, replacing, write_json
 from . import checkpoints, host, precision, presets, trainers
 from . import plans as network_plans
+from .fast import EngineNetwork, engine_precision
 
 Cases = dict[str, list[Path]]
 """Case name -> its image files in channel order."""
@@ -59,6 +60,7 @@ def predict(
     step_size: float = 0.5,
     mirror: bool = True,
     device: str = "auto",
+    engine: bool = True,
     overwrite: bool = True,
     on_case: Callable[[str, int, int], None] | None = None,
     say: Callable[[str], None] | None = None,
@@ -73,6 +75,7 @@ def predict(
     folds: which to average; None: all that have the checkpoint.
     step_size: distance of neighbouring windows as a fraction of the patch.
     mirror: average over mirrored inputs, along the axes the model was trained with.
+    engine: on a CPU run the network in its fast form (`medmamba.engine`); False: as torch does it.
     overwrite: predict cases again whose file is there already.
     on_case: called with (case, cases done, cases in all) after each case.
     say: told the precision that was taken and why, such as "fp32 (this CPU has no bf16 matrix units)".
@@ -80,7 +83,7 @@ def predict(
     A cascade's second stage predicts the first one with the model folder beside it. Raises DataError when the model or
     the images cannot be found, and BatchError at the end when single cases failed.
     """
-    runner = _Runner(Path(model_folder), folds, checkpoint, step_size, mirror, runtime.device(device))
+    runner = _Runner(Path(model_folder), folds, checkpoint, step_size, mirror, runtime.device(device), engine)
     if say is not None:
         say(str(runner.precision))
     cases = group(images, runner.ending, runner.channels)
@@ -118,8 +121,9 @@ class _Runner:
         step_size: float,
         mirror: bool,
         device: torch.device,
+        engine: bool,
     ) -> None:
-        self._arguments = (folds, checkpoint, step_size, mirror, device)
+        self._arguments = (folds, checkpoint, step_size, mirror, device, engine)
         self.folder = folder
         if not folder.is_dir():
             raise DataError(f"There is no model folder {folder}.", "Train first, or name another folder.")
@@ -131,6 +135,9 @@ class _Runner:
         self.channels = len(self.dataset.get("channel_names") or self.dataset["modality"])
         self.labels = self.plans.get_label_manager(self.dataset)
         self.network = self._network(first["trainer_name"])
+        if device.type == "cpu" and engine:
+            self.precision = engine_precision(self._wanted_precision() or "auto")
+            self.network = EngineNetwork(self.network, self.precision.dtype or torch.float32)
         with host.muted():
             self.predictor = nnUNetPredictor(step_size, use_mirroring=mirror, device=device, allow_tqdm=False)
             self.predictor.manual_initialization(
@@ -142,7 +149,8 @@ class _Runner:
                 first["trainer_name"],
                 first.get("inference_allowed_mirroring_axes"),
             )
-        self.precision = self._set_precision(first, device)
+        if not isinstance(self.network, EngineNetwork):
+            self.precision = self._set_precision(first, device)
 
     def _network(self, trainer_name: str) -> torch.nn.Module:
         """The network that the trainer builds; nnU-Net's slow search is only for trainers that are not ours."""
@@ -160,17 +168,21 @@ class _Runner:
         )
         return network
 
+    def _wanted_precision(self) -> str | None:
+        """What the recipe of one of our networks asks for; None for any other network."""
+        carried = network_plans.carried_network(self.configuration.configuration)
+        stamp = self.plans.plans.get(network_plans.STAMP, {"preset": presets.DEFAULT})
+        return None if carried is None else presets.preset(carried, stamp["preset"]).recipe.precision
+
     def _set_precision(self, checkpoint: dict[str, Any], device: torch.device) -> precision.Precision:
         """Run our networks in the format the machine does best; others stay with what nnU-Net does."""
-        carried = network_plans.carried_network(self.configuration.configuration)
-        if carried is None:
+        wanted = self._wanted_precision()
+        if wanted is None:
             return precision.Precision(torch.float16 if device.type == "cuda" else None, "nnU-Net's own way")
         self.network.load_state_dict(checkpoint["network_weights"])
         self.network.to(device).eval()
         channels = determine_num_input_channels(self.plans, self.configuration, self.dataset)
         example = torch.ones((1, channels, *self.configuration.patch_size), device=device)
-        stamp = self.plans.plans.get(network_plans.STAMP, {"preset": presets.DEFAULT})
-        wanted = presets.preset(carried, stamp["preset"]).recipe.precision
         trial = precision.timed_step(self.network, example, backward=False)
         chosen = precision.choose(wanted, device, trial)
         precision.apply(self.network, chosen, device)

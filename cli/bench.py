@@ -1,5 +1,6 @@
 """medmamba bench: how fast, how large and how exact, beside the peers that are installed."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -256,3 +257,42 @@ def _network_row(row: "NetworkRow", rows: "Sequence[NetworkRow]") -> tuple[str, 
 
 def _gib(count: int | None) -> str:
     return "-" if count is None else f"{count / 2**30:.2f}"
+
+
+@_app.command(
+    epilog=options.examples(
+        "medmamba bench labels --dataset Hippocampus --net segmamba --preset small --input imagesTs",
+        "medmamba bench labels --model FOLDER --input CASE_0000.nii.gz --mirror",
+    )
+)
+def labels(
+    input: Annotated[Path, typer.Option(help="Folder of images CASE_0000.nii.gz, or one such file.")],
+    dataset: Annotated[str | None, typer.Option(help="Dataset that the network was trained on.")] = None,
+    net: Annotated[str | None, typer.Option(help="Network that was trained.")] = None,
+    preset: options.Preset = "default",
+    config: options.Config = "3d_fullres",
+    model: Annotated[Path | None, typer.Option(help="Model folder, instead of --dataset and --net.")] = None,
+    mirror: Annotated[bool, typer.Option(help="Average over mirrored images.")] = False,
+    data_root: options.DataRoot = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Labels of the CPU engine, in fp32 and bf16, against those of torch in fp32: a trained model on real images."""
+    from medmamba.data.folders import folders
+
+    places = folders(data_root)
+    places.export()
+    from medmamba.bench.labels import compare
+    from medmamba.engine import reuse_memory
+
+    reuse_memory()
+    rows = compare(options.model_folder(model, dataset, net, preset, config, places), input, mirror, _tell)
+    if as_json:
+        print_json([row.as_json() for row in rows])
+        return
+    title = f"{rows[0].images} images, labels against {rows[0].form}"
+    columns = ("form", "seconds", "same voxels", "lowest image", "of the foreground")
+    cells = [
+        (row.form, f"{row.seconds:.0f}", f"{row.mean:.4%}", f"{row.lowest:.4%}", f"{row.foreground:.3%}")
+        for row in rows
+    ]
+    print_table(title, columns, cells, columns[1:])

@@ -2,11 +2,14 @@
 
 import shlex
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from medmamba.errors import ConfigError
+
+if TYPE_CHECKING:
+    from medmamba.data.folders import Folders
 
 Dataset = Annotated[str, typer.Option(help="Name (Hippocampus) or nnU-Net number (4) of a dataset.")]
 Net = Annotated[str, typer.Option(help="Network; `medmamba nets` lists them.")]
@@ -27,6 +30,20 @@ def examples(*lines: str) -> str:
 def root_again(data_root: Path | None) -> str:
     """--data-root as it was given, for the command that is suggested next."""
     return f" --data-root {shlex.quote(str(data_root))}" if data_root else ""
+
+
+def model_folder(
+    model: Path | None, dataset: str | None, net: str | None, preset: str, config: str, places: "Folders"
+) -> Path:
+    """The folder of a trained model: as given, else that of a dataset and network. ConfigError without either."""
+    if model is not None:
+        return model
+    if dataset is None or net is None:
+        raise ConfigError("Which model?", "Give --dataset and --net, or --model FOLDER.")
+    from medmamba.data.find import dataset_id
+    from medmamba.nnunet import prediction
+
+    return prediction.model_folder(dataset_id(dataset, places), net, preset, config)
 
 
 def fold(text: str) -> int | Literal["all"]:

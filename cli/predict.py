@@ -6,8 +6,6 @@ from typing import Annotated
 
 import typer
 
-from medmamba.errors import ConfigError
-
 from . import options
 
 
@@ -36,24 +34,20 @@ def predict(
     step_size: Annotated[float, typer.Option(min=0.05, max=1, help="Step between patches, in patches.")] = 0.5,
     mirror: Annotated[bool, typer.Option(help="Average over mirrored images: up to 8 times the work.")] = True,
     engine: Annotated[bool, typer.Option(help="On a CPU: the network in its fast form.")] = True,
+    precision: Annotated[str, typer.Option(help="auto, fp32, bf16, or fp16 on GPUs.")] = "auto",
     overwrite: Annotated[bool, typer.Option(help="Write segmentations again that are there already.")] = True,
     device: options.Device = "auto",
     data_root: options.DataRoot = None,
 ) -> None:
     """Segment images with a network that was trained here or by stock nnU-Net commands."""
-    from medmamba.data.find import dataset_id
     from medmamba.data.folders import folders
 
     places = folders(data_root)
     places.export()
     from medmamba.engine import reuse_memory
-    from medmamba.nnunet.prediction import model_folder
     from medmamba.nnunet.prediction import predict as run
 
-    if model is None:
-        if dataset is None or net is None:
-            raise ConfigError("Which model?", "Give --dataset and --net, or --model FOLDER.")
-        model = model_folder(dataset_id(dataset, places), net, preset, config)
+    model = options.model_folder(model, dataset, net, preset, config, places)
     if engine:
         reuse_memory()
     started = time.monotonic()
@@ -67,8 +61,9 @@ def predict(
         mirror=mirror,
         device=device,
         engine=engine,
+        precision=precision,
         overwrite=overwrite,
-        say=lambda precision: typer.echo(f"Precision: {precision}"),
+        say=lambda format: typer.echo(f"Precision: {format}"),
         on_case=lambda case, done, total: typer.echo(f"{done}/{total} {case}"),
     )
     typer.echo(f"Segmentations: {len(written)} in {output} ({time.monotonic() - started:.0f} s)")

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ..engine import accelerate, best_dtype, describe
+from ..errors import ConfigError
 from .precision import Precision
 
 
@@ -45,8 +46,13 @@ class EngineNetwork(nn.Module):
 
 
 def engine_precision(wanted: str) -> Precision:
-    """The engine's number format: as asked, with "auto" bfloat16 where the CPU has matrix units for it."""
-    if wanted in ("fp32", "bf16"):
+    """The engine's number format: as asked, with "auto" bfloat16 where the CPU has matrix units for it.
+
+    Raises ConfigError for another one.
+    """
+    if wanted not in ("fp32", "bf16", "auto"):
+        raise ConfigError(f"The CPU engine has no {wanted}.", "Use auto, fp32 or bf16.")
+    if wanted != "auto":
         return Precision(torch.bfloat16 if wanted == "bf16" else None, "CPU engine, as asked")
     dtype = best_dtype()
     has = "has" if dtype is torch.bfloat16 else "has no"

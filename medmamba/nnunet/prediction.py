@@ -61,6 +61,7 @@ def predict(
     mirror: bool = True,
     device: str = "auto",
     engine: bool = True,
+    precision: str = "auto",
     overwrite: bool = True,
     on_case: Callable[[str, int, int], None] | None = None,
     say: Callable[[str], None] | None = None,
@@ -76,6 +77,7 @@ def predict(
     step_size: distance of neighbouring windows as a fraction of the patch.
     mirror: average over mirrored inputs, along the axes the model was trained with.
     engine: on a CPU run the network in its fast form (`medmamba.engine`); False: as torch does it.
+    precision: fp32, bf16, fp16 (GPUs only) or auto: what the model's recipe asks for, else what the machine does best.
     overwrite: predict cases again whose file is there already.
     on_case: called with (case, cases done, cases in all) after each case.
     say: told the precision that was taken and why, such as "fp32 (this CPU has no bf16 matrix units)".
@@ -83,7 +85,8 @@ def predict(
     A cascade's second stage predicts the first one with the model folder beside it. Raises DataError when the model or
     the images cannot be found, and BatchError at the end when single cases failed.
     """
-    runner = _Runner(Path(model_folder), folds, checkpoint, step_size, mirror, runtime.device(device), engine)
+    chosen = runtime.device(device)
+    runner = _Runner(Path(model_folder), folds, checkpoint, step_size, mirror, chosen, engine, precision)
     if say is not None:
         say(str(runner.precision))
     cases = group(images, runner.ending, runner.channels)
@@ -122,8 +125,10 @@ class _Runner:
         mirror: bool,
         device: torch.device,
         engine: bool,
+        number_format: str,
     ) -> None:
-        self._arguments = (folds, checkpoint, step_size, mirror, device, engine)
+        self._arguments = (folds, checkpoint, step_size, mirror, device, engine, number_format)
+        self.asked = number_format
         self.folder = folder
         if not folder.is_dir():
             raise DataError(f"There is no model folder {folder}.", "Train first, or name another folder.")
@@ -169,7 +174,9 @@ class _Runner:
         return network
 
     def _wanted_precision(self) -> str | None:
-        """What the recipe of one of our networks asks for; None for any other network."""
+        """What the caller asks for, else the recipe of one of our networks; None for any other network."""
+        if self.asked != "auto":
+            return self.asked
         carried = network_plans.carried_network(self.configuration.configuration)
         stamp = self.plans.plans.get(network_plans.STAMP, {"preset": presets.DEFAULT})
         return None if carried is None else presets.preset(carried, stamp["preset"]).recipe.precision

@@ -296,3 +296,32 @@ def labels(
         for row in rows
     ]
     print_table(title, columns, cells, columns[1:])
+
+
+@_app.command(
+    epilog=options.examples("medmamba bench kernels", "medmamba bench kernels --states 8 --capability 80 --json")
+)
+def kernels(
+    states: Annotated[int, typer.Option(min=1, max=256, help="N, the states of the scan.")] = 16,
+    capability: Annotated[int, typer.Option(help="Architecture: 80 (A100), 90 (H100, H200).")] = 90,
+    as_json: options.AsJson = False,
+) -> None:
+    """What the GPU kernels compile to, found without a GPU: registers, shared memory and spilled bytes."""
+    from importlib.util import find_spec
+
+    from medmamba.errors import SetupError
+
+    if find_spec("triton") is None:
+        raise SetupError("Triton is not installed here.", "Install the triton that fits this torch (Linux).")
+    from dataclasses import asdict
+
+    from medmamba.scan.gpu.compiled import compiled_kernels
+
+    _tell("compiling")
+    rows = compiled_kernels(states, capabilities=(capability,))
+    if as_json:
+        print_json([asdict(row) for row in rows])
+        return
+    columns = ("kernel", "type", "registers", "spilled bytes", "shared bytes", "programs")
+    cells = [(row.kernel, row.dtype, *map(str, (row.registers, row.spilled, row.shared, row.programs))) for row in rows]
+    print_table(f"sm_{capability}, N={states}", columns, cells, columns[2:], _WIDTH)

@@ -13,7 +13,7 @@ def _no_child(monkeypatch: pytest.MonkeyPatch) -> None:
 QUICK = ("bench", "scan", "--quick", "--threads", "1", "--workload", "segmamba-3")
 
 
-@pytest.mark.parametrize("command", ["scan", "network"])
+@pytest.mark.parametrize("command", ["scan", "network", "labels", "kernels"])
 def test_help_shows_an_example(run: Any, command: str) -> None:
     result = run("bench", command, "--help")
     assert result.exit_code == 0
@@ -63,3 +63,28 @@ def test_network_json(run: Any) -> None:
 def test_an_unknown_network_is_a_sentence(run: Any) -> None:
     result = run("bench", "network", "--net", "nothing")
     assert result.exit_code == 2 and "There is no network 'nothing'." in result.stderr
+
+
+def test_labels_needs_a_model(run: Any, tmp_path: Any) -> None:
+    result = run("bench", "labels", "--input", str(tmp_path))
+    assert result.exit_code == 2
+    assert "--model FOLDER" in result.stderr
+
+
+def test_labels_table(run: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from medmamba.bench import labels
+
+    rows = [labels.Agreement(form, 1.0, share, share, share, 2) for form, share in (("torch fp32", 1), ("bf16", 0.999))]
+    monkeypatch.setattr(labels, "compare", lambda *arguments: rows)
+    result = run("bench", "labels", "--model", str(tmp_path), "--input", str(tmp_path))
+    assert result.exit_code == 0
+    assert "99.9000%" in result.stdout
+    as_json = run("bench", "labels", "--model", str(tmp_path), "--input", str(tmp_path), "--json")
+    assert json.loads(as_json.stdout)[1]["mean"] == 0.999
+
+
+def test_kernels_says_when_triton_is_missing(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    result = run("bench", "kernels")
+    assert result.exit_code == 3
+    assert "Triton is not installed" in result.stderr

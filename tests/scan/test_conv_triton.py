@@ -49,6 +49,13 @@ def test_equals_the_plain_convolution(shape, taps, silu, with_bias, dtype, kerne
         assert (value.cpu().double() - want).norm() <= bound * want.norm()
 
 
+def test_rows_of_the_gradient_may_lie_further_apart_than_those_of_the_input():
+    x, weight = torch.empty(1, 2**20, 8, device="meta"), torch.empty(1, 8, 4)
+    apart = torch.empty(1, 1, 2**20, 2**11, device="meta")[..., :8]
+    assert not conv_triton._shared(x, weight, None, True, ALL)["WIDE"]
+    assert conv_triton._shared(x, weight, None, True, ALL, apart)["WIDE"]
+
+
 @pytest.mark.parametrize("order", [Order(), Order(reverse=True), Order(2)])
 def test_a_bad_value_never_reaches_earlier_steps(order, kernel_device):
     x = torch.zeros(1, 12, 2, device=kernel_device)

@@ -11,7 +11,20 @@ is computed per channel is spread over the lanes as rows (D1, 4 steps, D2) and h
 import triton
 import triton.language as tl
 
-from .common import LN2, LOG2E, first_cell, four_cells, four_rows, load, row_tile, sigmoid, soft, state_offsets
+from .common import (
+    LN2,
+    LOG2E,
+    first_cell,
+    four_cells,
+    four_rows,
+    load,
+    order_of,
+    place_of,
+    row_tile,
+    sigmoid,
+    soft,
+    state_offsets,
+)
 
 
 @triton.jit
@@ -89,9 +102,9 @@ def leave_states(
         tl.store(scratch + (((i - block) // 4 + 1) * SIZE + within), h)
 
 
-@triton.jit(do_not_specialize=["k", "batch", "length", "segments", "directions"])
+@triton.jit(do_not_specialize=["slices", "sliced", "reverse", "k", "batch", "length", "segments", "directions"])
 def scan_segment_backward(
-    u, delta, A, B, C, skip, z, bias, dy, kept, into, scratch, total, orders,
+    u, delta, A, B, C, skip, z, bias, dy, kept, into, scratch, total, slices, sliced, reverse,
     du, ddelta, dz, dA, dB, dC, dskip, dbias,
     k, batch, length, D, segment, segments, directions,
     su_k, su_b, su_l, sd_k, sd_b, sd_l, sb_k, sb_b, sb_l, sc_k, sc_b, sc_l, sz_b, sz_l, sy_b, sy_l,
@@ -103,9 +116,8 @@ def scan_segment_backward(
     """Gradients of direction k; the un-gated output is summed over directions in `total` for the gate's gradient."""
     BD: tl.constexpr = D1 * D2
     NP: tl.constexpr = N1 * N2
-    blocks = tl.cdiv(D, BD)
-    part, channel_block = tl.program_id(0) // blocks, tl.program_id(0) % blocks
-    b = tl.program_id(1).to(tl.int64)
+    channel_block, part, b = place_of(D, segments, BD)
+    b = b.to(tl.int64)
     sequence = k * batch + b
     d = channel_block * BD + tl.arange(0, BD)
     place, in_state = state_offsets(d, D, N, N1, D1, N2, D2)
@@ -113,8 +125,7 @@ def scan_segment_backward(
     inside = d3 < D
     t3 = tl.arange(0, 4)[None, :, None]
     At = tl.load(A + k * N * D + place, mask=in_state, other=0.0) * LOG2E
-    code = tl.load(orders + k)
-    back, slices = (code < 0).to(tl.int32), tl.abs(code)
+    back, slices = order_of(k, slices, sliced, reverse)
     kk = tl.cast(k, tl.int64)
     u += kk * su_k + b * su_b
     delta += kk * sd_k + b * sd_b
@@ -133,8 +144,7 @@ def scan_segment_backward(
     dB += rows_at
     dC += rows_at
     within = tl.reshape(tl.arange(0, NP * BD), (N1, D1, N2, D2))
-    program = tl.program_id(1).to(tl.int64) * tl.num_programs(0) + tl.program_id(0)
-    scratch += program * (INTERVAL // 4) * (NP * BD)
+    scratch += tl.program_id(0).to(tl.int64) * (INTERVAL // 4) * (NP * BD)
 
     X = tl.zeros((N1, D1, N2, D2), tl.float32)
     if HAS_INTO:

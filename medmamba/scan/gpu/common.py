@@ -15,6 +15,20 @@ LN2 = tl.constexpr(0.6931471805599453)
 
 
 @triton.jit
+def place_of(D, segments, BLOCK: tl.constexpr):
+    """(block of channels, segment, sequence) of this program: one axis of programs, the others end at 65535."""
+    blocks = tl.cdiv(D, BLOCK)
+    above = tl.program_id(0) // blocks
+    return tl.program_id(0) % blocks, above % segments, above // segments
+
+
+@triton.jit
+def order_of(k, slices, sliced, reverse):
+    """(back, slices) of direction k from the numbers of `plan.order_bits`."""
+    return (reverse >> k) & 1, tl.where(((sliced >> k) & 1) != 0, slices, 1)
+
+
+@triton.jit
 def first_cell(step, length, slices, back, WIDE: tl.constexpr):
     """(slot, column) of a scan step: it stands at position slot * (length // slices) + column.
 

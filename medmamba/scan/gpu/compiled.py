@@ -16,6 +16,7 @@ from typing import Any
 import triton
 
 from ...errors import SetupError
+from .. import conv_triton
 from .backward_kernel import scan_segment_backward
 from .conv_kernel import conv_backward, conv_forward
 from .forward_kernel import scan_segment
@@ -49,38 +50,37 @@ class Compiled:
     """Programs that one multiprocessor holds by their registers, 32 at most."""
 
 
-def _variants(states: int) -> Iterator[tuple[str, Any, dict[str, Any], int]]:
-    """(name, kernel, compile-time arguments, warps)."""
+def _variants(states: int) -> Iterator[tuple[str, Any, dict[str, Any], dict[str, int]]]:
+    """(name, kernel, compile-time arguments, warps and, where limited, registers)."""
+    one = {"num_warps": 1}
     order = {"SLICED": True, "EVEN": True, "WIDE": False}
     given: dict[str, Any] = {"N": states, "SOFTPLUS": True, "HAS_BIAS": True, "HAS_Z": True} | order
     forward = given | forward_tile(states).constants()
     for channels in (1, 2) if states <= 16 else (1,):
         tile = forward | {"D1": channels}
         name = f", {channels} a lane"
-        yield "segment ends" + name, segment_ends, tile | {"BACKWARD": False}, 1
-        yield "segment ends backward" + name, segment_ends, tile | {"BACKWARD": True}, 1
+        yield "segment ends" + name, segment_ends, tile | {"BACKWARD": False}, one
+        yield "segment ends backward" + name, segment_ends, tile | {"BACKWARD": True}, one
         main = tile | {"INTERVAL": INTERVAL, "HAS_SKIP": True, "HAS_START": True, "FIRST": True, "LAST": True}
-        yield "forward" + name, scan_segment, main | {"KEEP": False}, 1
-        yield "forward, training" + name, scan_segment, main | {"KEEP": True}, 1
+        yield "forward" + name, scan_segment, main | {"KEEP": False}, one
+        yield "forward, training" + name, scan_segment, main | {"KEEP": True}, one
     backward = given | backward_tile(states).constants() | {"INTERVAL": INTERVAL, "HAS_SKIP": True, "HAS_INTO": True}
-    yield "backward", scan_segment_backward, backward | {"FIRST": True, "LAST": True}, 1
-    yield "backward, middle direction", scan_segment_backward, backward | {"FIRST": False, "LAST": False}, 1
-    yield "compose", compose, {"N": states, "BLOCK": 32, "BACKWARD": False}, 1
+    yield "backward", scan_segment_backward, backward | {"FIRST": True, "LAST": True}, one
+    yield "backward, middle direction", scan_segment_backward, backward | {"FIRST": False, "LAST": False}, one
+    yield "compose", compose, {"N": states, "BLOCK": 32, "BACKWARD": False}, one
     conv = {"TAPS": 4, "ROWS": 32, "COLUMNS": 64, "SILU": True, "HAS_BIAS": True, "SLICED": True, "WIDE": False}
-    yield "convolution", conv_forward, conv, 4
-    yield "convolution backward", conv_backward, conv, 8
+    yield "convolution", conv_forward, conv, conv_triton.FORWARD
+    yield "convolution backward", conv_backward, conv, conv_triton.BACKWARD
 
 
 def _signature(kernel: Any, constants: dict[str, Any], element: str) -> dict[str, str]:
     """Argument types: pointers by name, sizes and strides as 32-bit integers."""
     names = kernel.arg_names
-    sizes = {"k", "batch", "length", "D", "E", "segment", "segments", "directions"}
+    sizes = {"slices", "sliced", "reverse", "k", "batch", "length", "D", "E", "segment", "segments", "directions"}
     types = {}
     for name in names:
         if name in constants:
             types[name] = "constexpr"
-        elif name == "orders":
-            types[name] = "*i32"
         elif name in sizes or re.fullmatch(r"s[a-z]_[kbl]", name):
             types[name] = "i32"
         else:
@@ -101,7 +101,7 @@ def _usage(cubin: bytes) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
-def compile_one(kernel: Any, constants: dict[str, Any], element: str, capability: int, warps: int = 1) -> Any:
+def compile_one(kernel: Any, constants: dict[str, Any], element: str, capability: int, options: dict[str, int]) -> Any:
     """Triton's result for one kernel, without a GPU."""
     types = _signature(kernel, constants, element)
     attributes = {
@@ -111,7 +111,7 @@ def compile_one(kernel: Any, constants: dict[str, Any], element: str, capability
     }
     source = triton.compiler.ASTSource(kernel, types, constants, attributes)
     target = triton.backends.compiler.GPUTarget("cuda", capability, 32)
-    return triton.compile(source, target=target, options={"num_warps": warps})
+    return triton.compile(source, target=target, options=options)
 
 
 def compiled_kernels(
@@ -126,10 +126,10 @@ def compiled_kernels(
     rows = []
     for capability in capabilities:
         for dtype in dtypes:
-            for name, kernel, constants, warps in _variants(states):
-                result = compile_one(kernel, constants, TYPES[dtype], capability, warps)
+            for name, kernel, constants, options in _variants(states):
+                result = compile_one(kernel, constants, TYPES[dtype], capability, options)
                 registers, spilled = _usage(result.asm["cubin"])
-                programs = min(32, _REGISTERS // (-(-registers // 8) * 8 * 32 * warps))
+                programs = min(32, _REGISTERS // (-(-registers // 8) * 8 * 32 * options["num_warps"]))
                 rows.append(
                     Compiled(name, dtype, states, capability, registers, result.metadata.shared, spilled, programs)
                 )

@@ -8,7 +8,7 @@ order needs a copy and the sequential order needs no division.
 import triton
 import triton.language as tl
 
-from .common import next_cell, sigmoid
+from .common import next_cell, order_of, sigmoid
 
 
 @triton.jit
@@ -28,20 +28,21 @@ def cell_of(tile, length, span, ROWS: tl.constexpr, WIDE: tl.constexpr):
     return p, slot, p - slot * span
 
 
-@triton.jit(do_not_specialize=["batch", "length", "directions"])
+@triton.jit(do_not_specialize=["slices", "sliced", "reverse", "batch", "length", "directions"])
 def conv_forward(
-    x, weight, bias, out, orders, batch, length, E, directions, sx_b, sx_l,
+    x, weight, bias, out, slices, sliced, reverse, batch, length, E, directions, sx_b, sx_l,
     TAPS: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
     SILU: tl.constexpr, HAS_BIAS: tl.constexpr, SLICED: tl.constexpr, WIDE: tl.constexpr,
 ):  # fmt: skip
     """`out` (K, batch, length, E) of `x` (batch, length, E) and `weight` (K, TAPS, E), last tap: the current step."""
-    k = tl.program_id(0) % directions
-    b = tl.program_id(2).to(tl.int64)
-    e = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)[None, :]
-    code = tl.load(orders + k)
-    back, slices = (code < 0).to(tl.int32), tl.abs(code)
+    tiles, channel_blocks = tl.cdiv(length, ROWS), tl.cdiv(E, COLUMNS)
+    k, above = tl.program_id(0) % directions, tl.program_id(0) // directions
+    tile, above = above % tiles, above // tiles
+    b = (above // channel_blocks).to(tl.int64)
+    e = (above % channel_blocks) * COLUMNS + tl.arange(0, COLUMNS)[None, :]
+    back, slices = order_of(k, slices, sliced, reverse)
     span = length // slices
-    p, slot, column = cell_of(tl.program_id(0) // directions, length, span, ROWS, WIDE)
+    p, slot, column = cell_of(tile, length, span, ROWS, WIDE)
     live = p < length
     x += b * sx_b
     v = tl.zeros((ROWS, COLUMNS), tl.float32)
@@ -57,37 +58,39 @@ def conv_forward(
     tl.store(out + (p * E + e), v.to(out.dtype.element_ty), mask=live & (e < E))
 
 
-@triton.jit(do_not_specialize=["batch", "length", "directions"])
+@triton.jit(do_not_specialize=["slices", "sliced", "reverse", "batch", "length", "directions"])
 def conv_backward(
-    x, weight, bias, dout, dx, dweight, dbias, orders, batch, length, E, directions, sx_b, sx_l, sg_k, sg_b, sg_l,
+    x, weight, bias, dout, dx, dweight, dbias, slices, sliced, reverse,
+    batch, length, E, directions, sx_b, sx_l, sg_k, sg_b, sg_l,
     TAPS: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
     SILU: tl.constexpr, HAS_BIAS: tl.constexpr, SLICED: tl.constexpr, WIDE: tl.constexpr,
 ):  # fmt: skip
     """`dx` summed over directions; `dweight` (K, batch, tiles, TAPS, E) and `dbias` still to be summed over tiles."""
-    tile, b = tl.program_id(0), tl.program_id(2).to(tl.int64)
-    e = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)[None, :]
+    tiles, channel_blocks = tl.cdiv(length, ROWS), tl.cdiv(E, COLUMNS)
+    tile, above = tl.program_id(0) % tiles, tl.program_id(0) // tiles
+    b = (above // channel_blocks).to(tl.int64)
+    e = (above % channel_blocks) * COLUMNS + tl.arange(0, COLUMNS)[None, :]
     known = e < E
     x += b * sx_b
     dout += b * sg_b
     sum_x = tl.zeros((ROWS, COLUMNS), tl.float32)
     for k in range(directions):
-        code = tl.load(orders + k)
-        back, slices = (code < 0).to(tl.int32), tl.abs(code)
-        span = length // slices
+        back, count = order_of(k, slices, sliced, reverse)
+        span = length // count
         p, slot, column = cell_of(tile, length, span, ROWS, WIDE)
         live = p < length
         weights, xs = (), ()
         for tap in tl.static_range(TAPS):
             weights += (tl.load(weight + (k * TAPS + tap) * E + e, mask=known, other=0.0),)
         for _ in tl.static_range(TAPS - 1):
-            slot, column = next_cell(slot, column, slices, 1 - back, SLICED)
+            slot, column = next_cell(slot, column, count, 1 - back, SLICED)
         for _ in tl.static_range(TAPS - 1):  # the inputs of this step's taps but the last
             xs += (row(x, slot, column, span, sx_l, e, E, live),)
-            slot, column = next_cell(slot, column, slices, back, SLICED)
+            slot, column = next_cell(slot, column, count, back, SLICED)
         shift = tl.zeros((1, COLUMNS), tl.float32)
         if HAS_BIAS:
             shift = tl.load(bias + k * E + e, mask=known, other=0.0)
-        partial = ((k * batch + b) * tl.num_programs(0) + tile) * E + e
+        partial = ((k * batch + b) * tiles + tile) * E + e
         for later in tl.static_range(TAPS):  # the steps that this one feeds, itself first
             xs += (row(x, slot, column, span, sx_l, e, E, live),)
             g = row(dout + tl.cast(k, tl.int64) * sg_k, slot, column, span, sg_l, e, E, live)
@@ -101,8 +104,8 @@ def conv_backward(
             if later == 0:
                 tl.store(dbias + partial, tl.sum(g, 0)[None, :], mask=known)
                 for tap in tl.static_range(TAPS):
-                    at = (((k * batch + b) * tl.num_programs(0) + tile) * TAPS + tap) * E + e
+                    at = (((k * batch + b) * tiles + tile) * TAPS + tap) * E + e
                     tl.store(dweight + at, tl.sum(g * xs[tap], 0)[None, :], mask=known)
-            slot, column = next_cell(slot, column, slices, back, SLICED)
+            slot, column = next_cell(slot, column, count, back, SLICED)
     p = tile * ROWS + tl.arange(0, ROWS)[:, None].to(tl.int64)
     tl.store(dx + (b * length + p) * E + e, sum_x.to(dx.dtype.element_ty), mask=(p < length) & known)

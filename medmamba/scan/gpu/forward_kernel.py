@@ -4,12 +4,24 @@
 import triton
 import triton.language as tl
 
-from .common import LOG2E, first_cell, four_rows, load, next_cell, row_tile, sigmoid, soft, state_offsets
+from .common import (
+    LOG2E,
+    first_cell,
+    four_rows,
+    load,
+    next_cell,
+    order_of,
+    place_of,
+    row_tile,
+    sigmoid,
+    soft,
+    state_offsets,
+)
 
 
-@triton.jit(do_not_specialize=["k", "batch", "length", "segments"])
+@triton.jit(do_not_specialize=["slices", "sliced", "reverse", "k", "batch", "length", "segments"])
 def scan_segment(
-    u, delta, A, B, C, skip, z, bias, starts, kept, total, y, last, orders,
+    u, delta, A, B, C, skip, z, bias, starts, kept, total, y, last, slices, sliced, reverse,
     k, batch, length, D, segment, segments,
     su_k, su_b, su_l, sd_k, sd_b, sd_l, sb_k, sb_b, sb_l, sc_k, sc_b, sc_l, sz_b, sz_l,
     N: tl.constexpr, N1: tl.constexpr, D1: tl.constexpr, N2: tl.constexpr, D2: tl.constexpr,
@@ -20,10 +32,9 @@ def scan_segment(
     """y of direction k; sums over directions in `total` (float32) and gates with the last one."""
     BD: tl.constexpr = D1 * D2
     NP: tl.constexpr = N1 * N2
-    blocks = tl.cdiv(D, BD)
-    part = tl.program_id(0) // blocks
-    b = tl.program_id(1).to(tl.int64)
-    d = (tl.program_id(0) % blocks) * BD + tl.arange(0, BD)
+    channel_block, part, b = place_of(D, segments, BD)
+    b = b.to(tl.int64)
+    d = channel_block * BD + tl.arange(0, BD)
     inside = d < D
     sequence = k * batch + b
     place, in_state = state_offsets(d, D, N, N1, D1, N2, D2)
@@ -32,8 +43,7 @@ def scan_segment(
         shift = tl.load(bias + k * D + d, mask=inside, other=0.0)
     if HAS_SKIP:
         through = tl.load(skip + k * D + d, mask=inside, other=0.0)
-    code = tl.load(orders + k)
-    back, slices = (code < 0).to(tl.int32), tl.abs(code)
+    back, slices = order_of(k, slices, sliced, reverse)
     u += tl.cast(k, tl.int64) * su_k + b * su_b + d
     delta += tl.cast(k, tl.int64) * sd_k + b * sd_b + d
     B += tl.cast(k, tl.int64) * sb_k + b * sb_b

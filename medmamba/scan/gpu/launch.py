@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -12,21 +11,14 @@ from ..inputs import ScanInputs
 from ..orders import Order
 from .backward_kernel import scan_segment_backward
 from .forward_kernel import scan_segment
-from .plan import INTERVAL, backward_tile, forward_tile, kept_shape, padded, segments
+from .plan import INTERVAL, backward_tile, forward_tile, kept_shape, order_bits, padded, segments
 from .segment_kernel import compose, segment_ends
-from .tune import BACKWARD, FORWARD, tuned
+from .tune import BACKWARD, FORWARD, Tuned
 
 _COMPOSED = 32  # numbers of a state that one program of `compose` carries
-_find_ends = tuned(segment_ends, FORWARD, ["D", "N", "BACKWARD"])
-_scan = tuned(scan_segment, FORWARD, ["D", "N", "KEEP", "LAST"])
-_scan_backward = tuned(scan_segment_backward, BACKWARD, ["D", "N", "LAST"])
-
-
-@lru_cache(maxsize=256)
-def order_codes(orders: tuple[Order, ...], device: torch.device) -> Tensor:
-    """The orders as a table on the device; cached, because a copy to a device waits."""
-    with torch.inference_mode(False):
-        return torch.tensor([order.code for order in orders], dtype=torch.int32, device=device)
+_find_ends = Tuned(segment_ends, FORWARD, ["D", "N", "BACKWARD"])
+_scan = Tuned(scan_segment, FORWARD, ["D", "N", "KEEP", "LAST"])
+_scan_backward = Tuned(scan_segment_backward, BACKWARD, ["D", "N", "LAST"])
 
 
 def on_device(device: torch.device) -> AbstractContextManager[Any]:
@@ -55,7 +47,7 @@ class Scan:
         self.skip = s.D.to(torch.float32).contiguous() if s.D is not None else self.A
         self.bias = s.delta_bias.to(torch.float32).contiguous() if s.delta_bias is not None else self.A
         self.z = s.u if s.z is None else s.z
-        self.codes = order_codes(s.orders, s.u.device)
+        self.orders = order_bits(s.orders)
         self.tile = (backward_tile if backward else forward_tile)(self.states)
         self.blocks = -(-self.channels // self.tile.channels)
         rows = self.batch * self.blocks
@@ -65,9 +57,13 @@ class Scan:
         """A float32 tensor on the inputs' device."""
         return torch.empty(shape, dtype=torch.float32, device=self.s.u.device)
 
-    def grid(self, sequences: int) -> Callable[[dict[str, Any]], tuple[int, int]]:
+    def grid(self, sequences: int) -> Callable[[dict[str, Any]], tuple[int]]:
         """Programs of a kernel with tile D1 * D2: blocks of channels side by side, then segments, then sequences."""
-        return lambda args: (self.parts * -(-self.channels // (args["D1"] * args["D2"])), sequences)
+        return lambda args: (-(-self.channels // (args["D1"] * args["D2"])) * self.parts * sequences,)
+
+    def pick(self, kernel: Tuned) -> Any:
+        """The form of `kernel` for a launch of this size."""
+        return kernel.of(self.batch * self.length * self.channels * self.states)
 
     def sizes(self) -> tuple[int, ...]:
         """The sizes that every kernel takes."""
@@ -97,12 +93,12 @@ class Scan:
             return self.A  # never read
         states = self.new(self.directions, self.batch, parts, self.states, self.channels)
         sums = self.new(self.directions, self.batch, parts, self.channels)
-        _find_ends[self.grid(sequences)](
-            value, s.delta, self.A, rows, self.z, self.bias, states, sums, self.codes, *self.sizes(),
+        self.pick(_find_ends)[self.grid(sequences)](
+            value, s.delta, self.A, rows, self.z, self.bias, states, sums, *self.orders, *self.sizes(),
             *strides(value, 3), *strides(s.delta, 3), *strides(rows, 3), *strides(s.z, 2),
             BACKWARD=backward, **self.per_lane(), **self.constants(s.orders, value),
         )  # fmt: skip
-        compose[(-(-self.states * self.channels // _COMPOSED), sequences)](
+        compose[(-(-self.states * self.channels // _COMPOSED) * sequences,)](
             states, sums, self.A, self.batch, self.channels, parts,
             N=self.states, BLOCK=_COMPOSED, BACKWARD=backward, num_warps=1,
         )  # fmt: skip
@@ -120,9 +116,9 @@ def forward(s: ScanInputs, keep_states: bool) -> tuple[Tensor, Tensor, Tensor]:
     with on_device(s.u.device):
         starts = scan.starts(s.u, s.B, backward=False)
         for k, order in enumerate(s.orders):
-            _scan[scan.grid(scan.batch)](
-                s.u, s.delta, scan.A, s.B, s.C, scan.skip, scan.z, scan.bias, starts, kept, total, y, last, scan.codes,
-                k, *scan.sizes(),
+            scan.pick(_scan)[scan.grid(scan.batch)](
+                s.u, s.delta, scan.A, s.B, s.C, scan.skip, scan.z, scan.bias, starts, kept, total, y, last,
+                *scan.orders, k, *scan.sizes(),
                 *strides(s.u, 3), *strides(s.delta, 3), *strides(s.B, 3), *strides(s.C, 3), *strides(s.z, 2),
                 INTERVAL=INTERVAL, HAS_SKIP=s.D is not None, HAS_START=scan.parts > 1, KEEP=keep_states,
                 FIRST=k == 0, LAST=k == K - 1, **scan.per_lane(), **scan.constants((order,)),
@@ -170,9 +166,9 @@ def backward(s: ScanInputs, kept: Tensor, dy: Tensor) -> tuple[Tensor | None, ..
     with on_device(s.u.device):
         into = scan.starts(dy, s.C, backward=True)
         for k, order in enumerate(s.orders):
-            _scan_backward[scan.grid(scan.batch)](
+            scan.pick(_scan_backward)[scan.grid(scan.batch)](
                 s.u, s.delta, scan.A, s.B, s.C, scan.skip, scan.z, scan.bias, dy, kept, into, scratch, total,
-                scan.codes, *gradients.targets(), k, *scan.sizes(), K,
+                *scan.orders, *gradients.targets(), k, *scan.sizes(), K,
                 *strides(s.u, 3), *strides(s.delta, 3), *strides(s.B, 3), *strides(s.C, 3), *strides(s.z, 2),
                 *strides(dy, 2),
                 INTERVAL=INTERVAL, HAS_SKIP=s.D is not None, HAS_INTO=scan.parts > 1,

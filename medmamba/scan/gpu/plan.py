@@ -6,6 +6,9 @@ agree to the bit from run to run.
 
 from dataclasses import dataclass
 
+from ...errors import ConfigError
+from ..orders import Order
+
 INTERVAL = 32  # steps between two kept states: B L D N / 32 numbers are stored for the backward
 _FORWARD_PROGRAMS = 12  # warps of that many registers that one multiprocessor holds
 _BACKWARD_PROGRAMS = 8
@@ -62,6 +65,24 @@ def segments(rows: int, length: int, processors: int, backward: bool) -> tuple[i
     steps = -(-length // count)
     steps = -(-steps // INTERVAL) * INTERVAL
     return steps, -(-length // steps)
+
+
+def order_bits(orders: tuple[Order, ...]) -> tuple[int, int, int]:
+    """(slices, directions cut into so many slices, directions in reverse); the last two hold one bit a direction.
+
+    Plain numbers travel with a launch. A table on the device would be copied there at every call, or be kept between
+    calls, and memory that stays behind is what the recording of a CUDA graph does not allow.
+
+    Raises ConfigError for different numbers of slices in one call and for more than 31 directions.
+    """
+    slices = {order.slices for order in orders} - {1}
+    if len(slices) > 1 or len(orders) > 31:
+        raise ConfigError(
+            f"The GPU kernels scan up to 31 directions in one number of slices, not {len(orders)} in {sorted(slices)}.",
+            "Call them one after the other.",
+        )
+    sliced = sum(1 << k for k, order in enumerate(orders) if order.slices > 1)
+    return max(slices, default=1), sliced, sum(1 << k for k, order in enumerate(orders) if order.reverse)
 
 
 def kept_shape(directions: int, batch: int, length: int, channels: int, states: int) -> tuple[int, ...]:

@@ -9,14 +9,26 @@ after the other. Backward is the same thing from the last step to the first, wit
 import triton
 import triton.language as tl
 
-from .common import LOG2E, first_cell, four_cells, four_rows, load, row_tile, sigmoid, soft, state_offsets
+from .common import (
+    LOG2E,
+    first_cell,
+    four_cells,
+    four_rows,
+    load,
+    order_of,
+    place_of,
+    row_tile,
+    sigmoid,
+    soft,
+    state_offsets,
+)
 
 AHEAD = tl.constexpr(32)  # segments that `compose` loads together: their latency is paid once
 
 
-@triton.jit(do_not_specialize=["batch", "length", "segments"])
+@triton.jit(do_not_specialize=["slices", "sliced", "reverse", "batch", "length", "segments"])
 def segment_ends(
-    value, delta, A, rows, z, bias, ends, sums, orders,
+    value, delta, A, rows, z, bias, ends, sums, slices, sliced, reverse,
     batch, length, D, segment, segments,
     sv_k, sv_b, sv_l, sd_k, sd_b, sd_l, sr_k, sr_b, sr_l, sz_b, sz_l,
     N: tl.constexpr, N1: tl.constexpr, D1: tl.constexpr, N2: tl.constexpr, D2: tl.constexpr,
@@ -30,18 +42,16 @@ def segment_ends(
     """
     BD: tl.constexpr = D1 * D2
     NP: tl.constexpr = N1 * N2
-    blocks = tl.cdiv(D, BD)
-    part = tl.program_id(0) // blocks
-    k = tl.program_id(1) // batch
-    b = tl.program_id(1) % batch
-    d = (tl.program_id(0) % blocks) * BD + tl.arange(0, BD)
+    channel_block, part, sequence = place_of(D, segments, BD)
+    k = sequence // batch
+    b = sequence % batch
+    d = channel_block * BD + tl.arange(0, BD)
     inside = d < D
     place, in_state = state_offsets(d, D, N, N1, D1, N2, D2)
     At = tl.load(A + k * N * D + place, mask=in_state, other=0.0) * LOG2E
     if HAS_BIAS:
         shift = tl.load(bias + k * D + d, mask=inside, other=0.0)
-    code = tl.load(orders + k)
-    back, slices = (code < 0).to(tl.int32), tl.abs(code)
+    back, slices = order_of(k, slices, sliced, reverse)
     value += k.to(tl.int64) * sv_k + b.to(tl.int64) * sv_b + d
     delta += k.to(tl.int64) * sd_k + b.to(tl.int64) * sd_b + d
     rows += k.to(tl.int64) * sr_k + b.to(tl.int64) * sr_b
@@ -59,7 +69,7 @@ def segment_ends(
     slot, column = first_cell(i, length, slices, back, WIDE)
     h = tl.zeros((N1, D1, N2, D2), tl.float32)
     total = tl.zeros((BD,), tl.float32)
-    for _ in range(start, stop, 4):
+    for _group in range(start, stop, 4):
         p0, p1, p2, p3, slot, column = four_cells(slot, column, length, slices, way, SLICED)
         l0, l1, l2, l3 = i < stop, i + step < stop, i + 2 * step < stop, i + 3 * step < stop
         r0, r1, r2, r3 = four_rows(rows, p0, p1, l0, l1, sr_l, rows, p2, p3, l2, l3, sr_l, N, NP, EVEN)
@@ -85,7 +95,7 @@ def segment_ends(
             else:
                 h = h * a + tl.reshape(x * v, (1, D1, 1, D2)) * row
         i += 4 * step
-    out = (k * batch + b).to(tl.int64) * segments + part
+    out = sequence.to(tl.int64) * segments + part
     tl.store(ends + out * (N * D) + place, h, mask=in_state)
     tl.store(sums + out * D + d, total, mask=inside)
 
@@ -93,8 +103,9 @@ def segment_ends(
 @triton.jit(do_not_specialize=["batch", "segments"])
 def compose(states, sums, A, batch, D, segments, N: tl.constexpr, BLOCK: tl.constexpr, BACKWARD: tl.constexpr):
     """Turns end states from zero, (K, batch, segments, N, D), into the true state before every segment, in place."""
-    sequence = tl.program_id(1).to(tl.int64)
-    e = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    blocks = tl.cdiv(N * D, BLOCK)
+    sequence = (tl.program_id(0) // blocks).to(tl.int64)
+    e = (tl.program_id(0) % blocks) * BLOCK + tl.arange(0, BLOCK)
     inside = e < N * D
     At = tl.load(A + (sequence // batch) * (N * D) + e, mask=inside, other=0.0) * LOG2E
     states += sequence * segments * (N * D) + e

@@ -7,11 +7,15 @@ follows from the shapes alone (see `plan`). A program is always one warp: warps 
 """
 
 from collections.abc import Callable
+from inspect import signature
 from typing import Any
 
 import triton
 
 from .plan import padded
+
+WORTH_MEASURING = 2**22
+"""Batch * length * channels * states of a launch, a few microseconds of a large GPU."""
 
 
 def is_even(args: dict[str, Any]) -> bool:
@@ -35,16 +39,28 @@ FORWARD = (
 BACKWARD = (triton.Config({}, num_warps=1), triton.Config({}, num_warps=1, maxnreg=168))
 
 
-def tuned(kernel: Any, configs: tuple[Any, ...], key: list[str], bench: Callable[..., Any] | None = None) -> Any:
-    """The kernel with the configuration that is fastest for every new `key`; with the first one if interpreted.
+class Tuned:
+    """A kernel in its first configuration for little work, else in the one that is fastest for every new `key`.
 
-    The interpreter has nothing to measure; `bench` stands in for Triton's own timing.
+    A measurement of little work sees the launch, and its winner would then run the large work of the same key. The
+    interpreter has nothing to measure; `bench` stands in for Triton's own timing.
     """
-    even = triton.heuristics({"EVEN": is_even})(kernel)
-    if bench is None and not isinstance(kernel, triton.JITFunction):
-        configs = configs[:1]
-    prune = {"early_config_prune": wide_enough} if "D1" in configs[0].kwargs else None
-    restore = ["total"] if "total" in kernel.arg_names else None
-    return triton.autotune(
-        list(configs), key, prune_configs_by=prune, restore_value=restore, do_bench=bench, cache_results=bench is None
-    )(even)
+
+    def __init__(
+        self, kernel: Any, configs: tuple[Any, ...], key: list[str], bench: Callable[..., Any] | None = None
+    ) -> None:
+        even = triton.heuristics({"EVEN": is_even})(kernel)
+        measurable = bench is not None or isinstance(kernel, triton.JITFunction)
+        prune = {"early_config_prune": wide_enough} if "D1" in configs[0].kwargs else None
+        restore = ["total"] if "total" in kernel.arg_names else None
+        # from Triton 3.4 on, winners are kept on disk
+        keep = {"cache_results": bench is None} if "cache_results" in signature(triton.autotune).parameters else {}
+        self.first = triton.autotune(configs[:1], key)(even)
+        self.fastest = triton.autotune(
+            list(configs if measurable else configs[:1]), key,
+            prune_configs_by=prune, restore_value=restore, do_bench=bench, **keep,
+        )(even)  # fmt: skip
+
+    def of(self, work: int) -> Any:
+        """The form for a launch over `work` steps times states."""
+        return self.fastest if work >= WORTH_MEASURING else self.first

@@ -93,6 +93,15 @@ def test_cutting_time_changes_nothing(cut, kernel_device, monkeypatch):
     check(*draw((1, 38, 3, 4), (Order(), Order(2, True)), kernel_device))
 
 
+def test_any_number_of_sequences_fits_one_axis_of_programs(kernel_device):
+    from medmamba.scan.gpu import launch
+
+    s, _ = draw((1, 33, 37, 4), (Order(),), kernel_device)
+    scan = launch.Scan(s, backward=False)
+    blocks = 2
+    assert scan.grid(70000)({"D1": 1, "D2": 32}) == (blocks * scan.parts * 70000,)
+
+
 def test_long_rows_are_addressed_with_64_bits(kernel_device, monkeypatch):
     from medmamba.scan.gpu import launch
 

@@ -2,7 +2,9 @@
 
 import pytest
 
-from medmamba.scan.gpu.plan import INTERVAL, backward_tile, forward_tile, kept_shape, padded, segments
+from medmamba.errors import ConfigError
+from medmamba.scan.gpu.plan import INTERVAL, backward_tile, forward_tile, kept_shape, order_bits, padded, segments
+from medmamba.scan.orders import Order
 
 
 @pytest.mark.parametrize("states", [1, 2, 3, 8, 16, 17, 33, 64, 100, 256])
@@ -27,6 +29,16 @@ def test_enough_rows_need_no_segments():
 
 def test_long_sequences_fill_the_device_once():
     assert 0.9 * 12 * 132 <= 3 * segments(3, 262144, 132, backward=False)[1] <= 12 * 132
+
+
+def test_orders_travel_as_three_numbers():
+    assert order_bits((Order(), Order(reverse=True), Order(4), Order(4, True))) == (4, 0b1100, 0b1010)
+    assert order_bits((Order(),)) == (1, 0, 0)
+
+
+def test_two_numbers_of_slices_in_one_call_are_refused():
+    with pytest.raises(ConfigError, match=r"not 2 in \[3, 4\]"):
+        order_bits((Order(3), Order(4)))
 
 
 def test_kept_states_stay_within_one_in_32():

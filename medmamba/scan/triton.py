@@ -18,12 +18,27 @@ from .inputs import ScanInputs
 
 __all__ = ["backward", "checkpoint_shape", "forward", "usable"]
 
+_OLDEST = (3, 3)  # before it, kernels know no tuples
 _TYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
 @lru_cache(maxsize=1)
 def _installed() -> bool:
     return find_spec("triton") is not None
+
+
+@lru_cache(maxsize=1)
+def _start() -> str:
+    """Why Triton does not run here, if so. Asked once: it builds a small library with the machine's C compiler."""
+    import triton  # type: ignore[import-untyped]
+
+    if tuple(map(int, triton.__version__.split(".")[:2])) < _OLDEST:
+        return f"Triton {triton.__version__} is older than {'.'.join(map(str, _OLDEST))}"
+    try:
+        _ = triton.runtime.driver.active.utils
+    except Exception as error:  # no compiler, no header of Python, no libcuda: each another kind
+        return f"Triton does not start: {(str(error).splitlines() or [type(error).__name__])[0][:120]}"
+    return ""
 
 
 def usable(device: torch.device, dtype: torch.dtype) -> str:
@@ -34,9 +49,13 @@ def usable(device: torch.device, dtype: torch.dtype) -> str:
         return f"no {str(dtype).removeprefix('torch.')} on the GPU kernels"
     if not _installed():
         return "Triton is not installed"
-    if device.type == "cuda" and torch.cuda.get_device_capability(device) < (8, 0):
+    if device.type != "cuda":
+        return ""
+    if torch.version.hip:
+        return "the kernels are made for NVIDIA's GPUs"
+    if torch.cuda.get_device_capability(device) < (8, 0):
         return "the GPU is older than compute capability 8.0"
-    return ""
+    return _start()
 
 
 def forward(inputs: ScanInputs, keep_states: bool) -> tuple[Tensor, Tensor, Tensor]:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -63,6 +64,32 @@ def test_usable_says_why_not(monkeypatch):
     monkeypatch.setenv("TRITON_INTERPRET", "1")
     assert triton.usable(cpu, torch.bfloat16) == ""
     assert triton.usable(cpu, torch.float64) == "no float64 on the GPU kernels"
+
+
+def test_usable_says_why_triton_does_not_start(monkeypatch):
+    library = pytest.importorskip("triton")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    monkeypatch.setattr(torch.version, "hip", None)
+
+    def reason(version, driver):
+        triton._start.cache_clear()
+        monkeypatch.setattr(library, "__version__", version)
+        monkeypatch.setattr(library.runtime, "driver", driver)
+        return triton.usable(torch.device("cuda"), torch.float32)
+
+    class Broken:
+        @property
+        def active(self):
+            raise RuntimeError("Failed to find C compiler.\nMore.")
+
+    works = SimpleNamespace(active=SimpleNamespace(utils=None))
+    assert reason("3.7.1", works) == ""
+    assert reason("3.2.0", works) == "Triton 3.2.0 is older than 3.3"
+    assert reason("3.10.0+git", works) == ""
+    assert reason("3.7.1", Broken()) == "Triton does not start: Failed to find C compiler."
+    monkeypatch.setattr(torch.version, "hip", "6.4")
+    assert "NVIDIA" in reason("3.7.1", works)
+    triton._start.cache_clear()
 
 
 def test_imports_and_refuses_where_triton_is_missing():

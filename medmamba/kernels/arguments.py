@@ -14,14 +14,16 @@ def dtype_code(dtype: torch.dtype) -> int | None:
 
 
 class _Block(ctypes.Structure):
-    """A structure filled by name: tensors give their address, None a null pointer; everything left out is zero."""
+    """A structure filled by name: a pointer takes a tensor's address or None; everything left out is zero."""
 
     def __init__(self, **fields: Tensor | float | None) -> None:
         super().__init__()
-        known = {name for name, _ in self._fields_}  # type: ignore[misc]
+        types = dict(self._fields_)  # type: ignore[arg-type]
         for name, value in fields.items():
-            assert name in known, name
-            setattr(self, name, value.data_ptr() if isinstance(value, Tensor) else value)
+            if isinstance(value, Tensor):  # a tracer hands over sizes as tensors too
+                value = value.data_ptr() if types[name] is ctypes.c_void_p else value.item()
+            assert name in types, name
+            setattr(self, name, value)
 
 
 def _numbers(names: str) -> list[tuple[str, type]]:

@@ -8,6 +8,7 @@ statistics are one reading sweep and everything after them is one reading and wr
 """
 
 import ctypes
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..errors import ConfigError
 from . import library
 from .arguments import NormArguments, dtype_code
 
@@ -41,8 +43,9 @@ def channel_affine(x: Tensor, norm: Norm) -> ChannelAffine:
     """The scale and shift that normalise the map `x` (B, V, C) over its V voxels, weight and bias included.
 
     x: float32 or bfloat16 (plain torch takes any floating type), channels dense. The result is the same to the bit for
-    any number of threads.
+    any number of threads. Raises ConfigError for groups or parameters that do not fit the channels.
     """
+    _check_norm(x, norm)
     loaded = _library(x)
     if loaded is None:
         return channel_affine_torch(x, norm)
@@ -65,26 +68,51 @@ def affine_act(
     """``act(act(affine(x), inner) + residual_affine(residual), outer)``; None for an affine is the identity.
 
     x, residual, out: (B, V, C) of one type, channels dense. `out` may be `x`; without it a new tensor is made.
+    Raises ConfigError for shapes that do not fit.
     """
+    _check_shapes(x, x.shape, residual=residual, out=out)
+    for pair in (affine, residual_affine):
+        _check_shapes(x, (x.shape[0], x.shape[2]), **dict(zip(("scale", "shift"), pair or (), strict=False)))
     result = torch.empty_like(x, memory_format=torch.contiguous_format) if out is None else out
     loaded = _library(x, result, *([] if residual is None else [residual]))
     if loaded is None:
         return affine_act_torch(x, affine, inner, residual, residual_affine, outer, result)
     if residual is None and inner == 1.0:
         inner = outer
-    scale, shift = affine or _identity(x)
+    scale, shift = _dense(affine or _identity(x))
     fields = _map(x) | {"scale": scale, "shift": shift, "inner": inner, "outer": outer}
     fields |= {"out": result, "out_batch": result.stride(0), "out_row": result.stride(1)}
     if residual is not None:
         fields |= {"residual": residual, "residual_batch": residual.stride(0), "residual_row": residual.stride(1)}
-        fields["residual_scale"], fields["residual_shift"] = residual_affine or _identity(x)
+        fields["residual_scale"], fields["residual_shift"] = _dense(residual_affine or _identity(x))
     loaded.mm_norm_apply(ctypes.byref(NormArguments(**fields)))
     return result
 
 
+def _check_norm(x: Tensor, norm: Norm) -> None:
+    """ConfigError unless `norm` fits the map `x`."""
+    if x.dim() != 3:
+        raise ConfigError(f"A norm needs a map of shape (B, V, C), got {tuple(x.shape)}.")
+    if norm.groups < 1 or x.shape[2] % norm.groups:
+        raise ConfigError(f"A norm cannot cut {x.shape[2]} channels into {norm.groups} equal groups.")
+    _check_shapes(x, x.shape[2:], weight=norm.weight, bias=norm.bias)
+
+
+def _check_shapes(x: Tensor, expected: Sequence[int], **others: Tensor | None) -> None:
+    """ConfigError unless the tensors have the shape `expected` and lie where the map `x` lies."""
+    for name, other in others.items():
+        if other is not None and tuple(other.shape) != tuple(expected):
+            wanted = f"{tuple(expected)} for a map of {tuple(x.shape)}"
+            raise ConfigError(f"A norm's {name} has shape {tuple(other.shape)}, expected {wanted}.")
+        if other is not None and other.device != x.device:
+            raise ConfigError(f"A norm's {name} is on {other.device}, its map on {x.device}.")
+
+
 def _library(*maps: Tensor) -> ctypes.CDLL | None:
-    """The compiled library where it can take these maps."""
+    """The compiled library where it can take these maps; a tracer would not see what it does."""
     first = maps[0]
+    if torch.jit.is_tracing():
+        return None
     fits = first.device.type == "cpu" and dtype_code(first.dtype) is not None and first.numel() > 0
     if not fits or any(x.dtype != first.dtype or (x.stride(-1) != 1 and x.shape[-1] > 1) for x in maps):
         return None
@@ -101,6 +129,11 @@ def _map(x: Tensor) -> dict[str, Any]:
 
 def _floats(x: Tensor | None) -> Tensor | None:
     return None if x is None else x.float().contiguous()
+
+
+def _dense(affine: ChannelAffine) -> ChannelAffine:
+    scale, shift = (x.float().contiguous() for x in affine)
+    return scale, shift
 
 
 def _identity(x: Tensor) -> ChannelAffine:

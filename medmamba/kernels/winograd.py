@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..errors import ConfigError
 from . import library
 from .arguments import WinogradArguments
 
@@ -46,8 +47,9 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, outputs: int) -> Te
     x: (B, C, H, W) or (B, C, D, H, W), float32, channels innermost and dense. weight: of `transformed`. bias: (O,).
     outputs: O.
 
-    Returns (B, O, *spatial), channels innermost.
+    Returns (B, O, *spatial), channels innermost. Raises ConfigError for what does not fit.
     """
+    _check(x, weight, bias, outputs)
     spatial = x.shape[2:]
     out = x.new_empty(x.shape[0], *spatial, outputs)
     depth, height, width = cast(tuple[int, int, int], (1, *spatial) if len(spatial) == 2 else tuple(spatial))
@@ -60,3 +62,21 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, outputs: int) -> Te
     assert loaded is not None
     loaded.mm_winograd(ctypes.byref(block))
     return out.movedim(-1, 1)
+
+
+def _check(x: Tensor, weight: Tensor, bias: Tensor | None, outputs: int) -> None:
+    """ConfigError unless the library can take these: it reads memory as it is told."""
+    tensors = [x, weight] if bias is None else [x, weight, bias]
+    if any(t.dtype != torch.float32 or t.device.type != "cpu" for t in tensors):
+        found = ", ".join(sorted({f"{t.dtype} on {t.device}".removeprefix("torch.") for t in tensors}))
+        raise ConfigError(f"Winograd's convolution takes float32 on a CPU, not {found}.")
+    if torch.jit.is_tracing():
+        raise ConfigError("Winograd's convolution cannot be traced.", "Trace the original network.")
+    panels = -(-outputs // _PANEL)
+    if x.dim() not in (4, 5) or weight.shape[0] not in (16, 64) or (x.dim() == 4 and weight.shape[0] == 64):
+        raise ConfigError(f"Winograd's convolution cannot take a map of shape {tuple(x.shape)} with these weights.")
+    if weight.shape[1:] != (panels, x.shape[1], _PANEL) or not (bias is None or bias.shape == (outputs,)):
+        wanted = f"{weight.shape[2]} channels to at most {weight.shape[1] * _PANEL} outputs"
+        raise ConfigError(f"Winograd's weights are for {wanted}, not for {x.shape[1]} to {outputs}.")
+    if not (x.movedim(1, -1).is_contiguous() and weight.is_contiguous() and (bias is None or bias.is_contiguous())):
+        raise ConfigError("Winograd's convolution needs a map with its channels innermost and dense.")

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from ..errors import ConfigError
 from . import conv_cpu, conv_triton, dispatch
-from .inputs import state_dtype
+from .inputs import check_tensors, no_forward_mode, no_second_derivative, state_dtype
 from .orders import Order, orders_of
 
 _COMPILED: dict[str, ModuleType] = {"cpu": conv_cpu, "triton": conv_triton}
@@ -40,18 +40,31 @@ def causal_conv(
 
     Returns (K, B, L, E) at positions, in x's type; sums are float32 at least. Raises ConfigError for what does not fit.
     """
-    if weight.dim() != 3 or weight.shape[:2] != (len(directions), x.shape[-1]):
-        wanted = f"({len(directions)}, {x.shape[-1]}, taps)"
-        raise ConfigError(f"causal_conv: weight has shape {tuple(weight.shape)}, expected {wanted}.")
+    _check_shapes(x, weight, bias, len(directions))
+    check_tensors("causal_conv", {"x": x, "weight": weight, "bias": bias})
     orders = orders_of(directions, nslices, x.shape[1])
     work = state_dtype(x.dtype)
     weight, bias = weight.to(work), None if bias is None else bias.to(work)
     path = dispatch.path_name(x.device, x.dtype)
     if path in _COMPILED and weight.shape[-1] <= _COMPILED[path].MOST_TAPS:
+        no_forward_mode("causal_conv", x, weight, bias)
         return conv_op(x, weight, bias, silu, [order.code for order in orders], path)
     return torch.stack(
         [_convolve(x, weight[k], None if bias is None else bias[k], order, silu) for k, order in enumerate(orders)]
     )
+
+
+def _check_shapes(x: Tensor, weight: Tensor, bias: Tensor | None, directions: int) -> None:
+    """ConfigError unless the shapes fit each other and there is a tap."""
+    if x.dim() != 3:
+        raise ConfigError(f"causal_conv: x has shape {tuple(x.shape)}, expected (batch, length, channels).")
+    wanted = f"({directions}, {x.shape[2]}"
+    if weight.dim() != 3 or weight.shape[:2] != (directions, x.shape[2]):
+        raise ConfigError(f"causal_conv: weight has shape {tuple(weight.shape)}, expected {wanted}, taps).")
+    if weight.shape[2] == 0:
+        raise ConfigError("causal_conv: weight has no taps.")
+    if bias is not None and bias.shape != weight.shape[:2]:
+        raise ConfigError(f"causal_conv: bias has shape {tuple(bias.shape)}, expected {wanted}).")
 
 
 def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, order: Order, silu: bool) -> Tensor:
@@ -102,3 +115,4 @@ def _backward(ctx, dout):  # type: ignore[no-untyped-def]
 
 
 conv_op.register_autograd(_backward, setup_context=_setup_context)
+conv_backward_op.register_autograd(no_second_derivative("causal_conv"))

@@ -41,7 +41,7 @@ def _segments(s: ScanInputs, threads: int) -> int:
     """Parts of the sequence to scan side by side: more than one when channels alone cannot keep the threads busy."""
     _, batch, length, channels, _ = s.sizes
     tasks = batch * -(-channels // library.width())
-    return max(1, min(-(-threads // tasks), length // _LONG)) if tasks < threads else 1
+    return max(1, min(-(-threads // tasks), length // _LONG)) if 0 < tasks < threads else 1
 
 
 def _fields(s: ScanInputs, k: int, threads: int) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def backward(s: ScanInputs, kept: Tensor, dy: Tensor) -> tuple[Tensor | None, ..
     dy = dy.to(s.u.dtype)
     dy = dy if dy.stride(-1) == 1 else dy.contiguous()
     threads = _threads(s)
-    groups = min(-(-channels // library.width()), -(-threads // batch))
+    groups = min(-(-channels // library.width()), -(-threads // max(batch, 1)))
 
     def floats(*shape: int) -> Tensor:
         return s.u.new_empty(shape, dtype=torch.float32)

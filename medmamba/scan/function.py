@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from ..errors import ConfigError
 from . import dispatch
-from .inputs import ScanInputs, state_dtype
+from .inputs import ScanInputs, check_tensors, no_forward_mode, state_dtype
 from .op import scan_op
 from .orders import orders_of
 from .reference import selective_scan_reference
@@ -46,7 +46,7 @@ def selective_scan(
 
     Returns y (B, L, D) in u's type. The state is float32 (float64 for float64 inputs), whatever the input type.
 
-    Raises ConfigError for shapes, a direction or a slice count that do not fit.
+    Raises ConfigError for shapes, types, devices, a direction or a slice count that do not fit.
     """
 
     def one(x: Tensor | None) -> Tensor | None:
@@ -93,7 +93,7 @@ def _check_shapes(u: Tensor, A: Tensor, directions: int, tensors: dict[str, Tens
     if u.dim() != 4 or u.shape[0] != directions:
         raise ConfigError(f"A scan of {directions} directions needs u of shape ({directions}, B, L, D).")
     count, batch, length, channels = u.shape
-    states = A.shape[-1]
+    states = A.shape[-1] if A.dim() else 0
     expected = {
         "delta": (count, batch, length, channels),
         "A": (count, channels, states),
@@ -124,7 +124,9 @@ def _scan(
     nslices: int | None,
 ) -> tuple[Tensor, Tensor]:
     """(y (B, L, D), last states (K, B, D, N)) by the best path."""
-    _check_shapes(u, A, len(directions), {"delta": delta, "B": B, "C": C, "D": D, "z": z, "delta_bias": delta_bias})
+    others = {"delta": delta, "B": B, "C": C, "D": D, "z": z, "delta_bias": delta_bias}
+    _check_shapes(u, A, len(directions), others)
+    check_tensors("selective_scan", {"u": u, "A": A, **others})
     orders = orders_of(directions, nslices, u.shape[2])
     work = state_dtype(u.dtype)
     # Autocast hands over mixed types (a float32 u beside a bfloat16 delta): tensors follow u, parameters the state.
@@ -136,11 +138,10 @@ def _scan(
     if path == dispatch.REFERENCE:
         return _reference(ScanInputs(u, delta, A, B, C, D, z, delta_bias, delta_softplus, orders))
     dispatch.warn_if_slow(path, u.device, u.numel() * A.shape[-1])
-    keep = torch.is_grad_enabled() and any(
-        t is not None and t.requires_grad for t in (u, delta, A, B, C, D, z, delta_bias)
-    )
-    codes = [order.code for order in orders]
-    y, last, _ = scan_op(u, delta, A, B, C, D, z, delta_bias, delta_softplus, codes, path, keep)
+    tensors = (u, delta, A, B, C, D, z, delta_bias)
+    no_forward_mode("selective_scan", *tensors)
+    keep = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
+    y, last, _ = scan_op(*tensors, delta_softplus, [order.code for order in orders], path, keep)
     return y, last
 
 

@@ -22,7 +22,7 @@ _LANE_ENOUGH = 2**13  # with that many per step already, a second pass costs mor
 def lanes(batch: int, length: int, channels: int, states: int) -> tuple[int, int]:
     """(K, T): how many lanes run side by side and how many steps each has; K * T >= length."""
     width = batch * channels * states
-    count = 1 if width > _LANE_ENOUGH else min(_LANE_TARGET // width, length // (2 * BLOCK))
+    count = 1 if width > _LANE_ENOUGH or width == 0 else min(_LANE_TARGET // width, length // (2 * BLOCK))
     count = max(count, 1)
     return count, -(-length // count)
 
@@ -76,7 +76,7 @@ class Lanes:
 
     def join(self, x: Tensor) -> Tensor:
         """(T, M, F) -> (B, L, F)."""
-        return x.transpose(0, 1).reshape(self.batch, -1, x.shape[-1])[:, : self.length]
+        return x.transpose(0, 1).reshape(self.batch, self.count * self.steps, x.shape[-1])[:, : self.length]
 
     def state(self) -> Tensor:
         """A zero state of every lane (M, N, D)."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from . import dispatch
-from .inputs import ScanInputs, state_dtype
+from .inputs import ScanInputs, no_second_derivative, state_dtype
 from .orders import Order
 
 
@@ -89,3 +89,4 @@ def _backward(ctx, dy, _dlast, _dkept):  # type: ignore[no-untyped-def]
 
 
 scan_op.register_autograd(_backward, setup_context=_setup_context)
+scan_backward_op.register_autograd(no_second_derivative("selective_scan"))

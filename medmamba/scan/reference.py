@@ -42,7 +42,7 @@ def selective_scan_reference(
     for i in range(u.shape[1]):
         h = torch.exp(d[:, i, :, None] * A) * h + (d[:, i] * uw[:, i])[..., None] * Bw[:, i, None, :]
         outputs.append((h * Cw[:, i, None, :]).sum(-1))
-    y = torch.stack(outputs, dim=1)
+    y = torch.stack(outputs, dim=1) if outputs else torch.zeros_like(uw)
     if D is not None:
         y = y + D.to(work) * uw
     if z is not None:

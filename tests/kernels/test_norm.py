@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from medmamba.errors import ConfigError
 from medmamba.kernels import library
 from medmamba.kernels.norm import Norm, affine_act, channel_affine
 
@@ -82,6 +83,16 @@ def test_long_maps_with_a_large_mean_keep_their_digits(path):
     torch.testing.assert_close(shift.double(), -mean * (variance + 1e-5).rsqrt(), rtol=1e-5, atol=1e-4)
 
 
+@pytest.mark.parametrize("first", [-1000.0, 10_000.0])
+def test_an_outlying_first_voxel_leaves_the_digits_of_the_others(path, first):
+    torch.manual_seed(0)
+    x = torch.randn(1, 50_000, 8)
+    x[:, 0] = first
+    scale, _ = channel_affine(x, Norm(8))
+    variance = x.double().var(1, correction=0)
+    torch.testing.assert_close(scale.double(), (variance + 1e-5).rsqrt(), rtol=1e-5, atol=0)
+
+
 def test_same_bits_for_any_number_of_threads(path):
     x, _ = maps(2, 40_000, 32)
     results = []
@@ -115,3 +126,41 @@ def test_other_types_take_the_torch_path():
 def test_empty_map(path):
     x = torch.empty(0, 10, 4)
     assert affine_act(x, (torch.ones(0, 4), torch.zeros(0, 4)), 0.1).shape == x.shape
+
+
+@pytest.mark.parametrize("groups", [0, 2, 7])
+def test_groups_that_do_not_divide_the_channels(path, groups):
+    with pytest.raises(ConfigError, match=f"5 channels into {groups} equal groups"):
+        channel_affine(torch.randn(1, 10, 5), Norm(groups))
+
+
+def test_what_does_not_fit_is_one_sentence(path):
+    x, affine = torch.randn(3, 10, 8), (torch.ones(3, 8), torch.zeros(3, 8))
+    with pytest.raises(ConfigError, match=r"weight has shape \(4,\), expected \(8,\)"):
+        channel_affine(x, Norm(8, torch.ones(4), torch.ones(4)))
+    with pytest.raises(ConfigError, match="weight is on meta"):
+        channel_affine(x, Norm(8, torch.ones(8, device="meta")))
+    with pytest.raises(ConfigError, match=r"shape \(B, V, C\)"):
+        channel_affine(x[0], Norm(8))
+    with pytest.raises(ConfigError, match="residual has shape"):
+        affine_act(x, affine, residual=x[:1])
+    with pytest.raises(ConfigError, match="out has shape"):
+        affine_act(x, affine, out=torch.empty(3, 5, 8))
+    with pytest.raises(ConfigError, match="scale has shape"):
+        affine_act(x, (torch.ones(1, 8), torch.zeros(1, 8)))
+
+
+def test_scale_and_shift_of_any_layout_and_type(path):
+    x = torch.randn(3, 10, 8)
+    scale, shift = torch.arange(1.0, 9).double().expand(3, 8), torch.zeros(8, 3).T
+    torch.testing.assert_close(affine_act(x, (scale, shift)), x * torch.arange(1.0, 9))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_tracer_sees_every_step(path):
+    def once(x):
+        return affine_act(x, channel_affine(x, Norm(8)), 0.1)
+
+    traced = torch.jit.trace(once, torch.randn(1, 30, 8))
+    x = torch.randn(1, 30, 8)
+    torch.testing.assert_close(traced(x), once(x))

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from medmamba.errors import ConfigError
 from medmamba.kernels import library, winograd
 
 pytestmark = pytest.mark.skipif(library.load() is None, reason="the compiled library is not built")
@@ -79,3 +80,31 @@ def test_nan_stays_near():
     y = winograd.convolve(x, winograd.transformed(weight), bias, 16)
     assert y[0, :, 0, 0, 0].isnan().all()
     assert y[:, :, 4:].isfinite().all() and y[..., 4:].isfinite().all()
+
+
+@pytest.mark.parametrize("batch_and_sizes", [(0, 4, 4, 4), (1, 0, 4, 4), (1, 4, 4, 0)])
+def test_an_empty_map(level, batch_and_sizes):
+    batch, *spatial = batch_and_sizes
+    x, weight, bias = case(batch, 16, 16, *spatial)
+    y = winograd.convolve(x, winograd.transformed(weight), bias, 16)
+    assert y.shape == (batch, 16, *spatial)
+
+
+def test_what_does_not_fit_is_one_sentence():
+    x, weight, bias = case(1, 16, 16, 4, 5, 6)
+    points = winograd.transformed(weight)
+    for wrong in (x.double(), x.to("meta")):
+        with pytest.raises(ConfigError, match="takes float32 on a CPU"):
+            winograd.convolve(wrong, points, bias, 16)
+    with pytest.raises(ConfigError, match="takes float32 on a CPU, not bfloat16"):
+        winograd.convolve(x, points.bfloat16(), bias, 16)
+    with pytest.raises(ConfigError, match="not for 8 to 16"):
+        winograd.convolve(x[:, :8].contiguous(memory_format=torch.channels_last_3d), points, bias, 16)
+    with pytest.raises(ConfigError, match="not for 16 to 16"):
+        winograd.convolve(x, points, bias[:5], 16)
+    with pytest.raises(ConfigError, match="not for 16 to 40"):
+        winograd.convolve(x, points, None, 40)
+    with pytest.raises(ConfigError, match=r"shape \(16, 4, 5, 6\)"):
+        winograd.convolve(x[0], points, bias, 16)
+    with pytest.raises(ConfigError, match="channels innermost"):
+        winograd.convolve(x.contiguous(), points, bias, 16)

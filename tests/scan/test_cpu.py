@@ -111,3 +111,12 @@ def test_strided_last_dimension_is_taken_too():
     turned = ScanInputs(s.u.mT.contiguous().mT, *[getattr(s, n) for n in list(s.__dataclass_fields__)[1:]])
     assert turned.u.stride(-1) != 1
     assert torch.equal(cpu.forward(turned, False)[0], cpu.forward(s, False)[0])
+
+
+def test_segments_that_grow_without_bound_from_nothing_stay_nothing(monkeypatch):
+    """The product of a segment's decays is infinite, what it multiplies is zero."""
+    s = example(900, 5, 9, gate=False, batch=2)
+    s.A.neg_()
+    s.u.zero_()
+    monkeypatch.setattr(cpu, "_segments", lambda s, threads: 4)
+    assert all(x.eq(0).all() for x in cpu.forward(s, True))

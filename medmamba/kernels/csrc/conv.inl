@@ -133,7 +133,7 @@ static void conv_backward_task(void* pointer, int64_t index) {
 }
 
 MM_INLINE ConvJob conv_job(const ConvArgs& a) {
-    return {&a, smaller(ceil_div(a.channels, W), ceil_div(a.threads, a.batch))};
+    return {&a, channel_groups(a.channels, a.batch, a.threads)};
 }
 
 static void conv_forward(const ConvArgs& a) {

@@ -23,27 +23,31 @@ struct NormJob {
     double* sums;  // (batch, stretches, 2, channels): of x - x0 and of its square, x0 the sample's first voxel
 };
 
-// Adds the sums over `n` voxels of N vectors of channels to `total` and `square`. Taking x0 off first keeps the digits
-// of the variance where the mean is large beside the deviation.
+// Adds the sums over `n` voxels of N vectors of channels to `total` and `square`. The float sums are about the mean of
+// these voxels' first few: about x0, an outlying first voxel would leave the variance of all others few digits.
 template <int N, class T>
 MM_INLINE void add_sums(const T* x, int64_t row, int64_t n, const T* x0, int last, double* total, double* square) {
-    vf s[N], q[N], zero[N];
+    vf s[N], q[N], mean[N];
+    int64_t few = smaller(n, 16);
 #pragma GCC unroll 4
-    for (int j = 0; j < N; j++) {
-        s[j] = q[j] = splat(0.0f);
-        zero[j] = load(x0 + j * W, j == N - 1 ? last : W);
-    }
-    for (int64_t v = 0; v < n; v++, x += row)
+    for (int j = 0; j < N; j++) s[j] = q[j] = mean[j] = splat(0.0f);
+    for (int64_t v = 0; v < few; v++)
+#pragma GCC unroll 4
+        for (int j = 0; j < N; j++) mean[j] += load(x + v * row + j * W, j == N - 1 ? last : W);
+#pragma GCC unroll 4
+    for (int j = 0; j < N; j++) mean[j] *= 1.0f / (float)few;
+    for (int64_t v = 0; v < n; v++)
 #pragma GCC unroll 4
         for (int j = 0; j < N; j++) {
-            vf d = load(x + j * W, j == N - 1 ? last : W) - zero[j];
+            vf d = load(x + v * row + j * W, j == N - 1 ? last : W) - mean[j];
             s[j] += d;
             q[j] += d * d;
         }
     for (int j = 0; j < N; j++)
         for (int i = 0; i < (j == N - 1 ? last : W); i++) {
-            total[j * W + i] += s[j][i];
-            square[j * W + i] += q[j][i];
+            double away = (double)mean[j][i] - load_one(x0 + j * W + i), off = s[j][i];
+            total[j * W + i] += off + (double)n * away;
+            square[j * W + i] += q[j][i] + (2 * off + (double)n * away) * away;
         }
 }
 

@@ -271,7 +271,8 @@ static void compose_segments(const ScanJob& job) {
                     float* at = segment_states(job, s, b, n) + c;
                     float own = *at, total = job.step_sums[(s * a.batch + b) * a.channels + c];
                     *at = h;
-                    h = exp2v(splat(total * a.A[c * a.states + n] * LOG2E))[0] * h + own;
+                    float decay = exp2v(splat(total * a.A[c * a.states + n] * LOG2E))[0];
+                    h = h == 0 ? own : decay * h + own;  // where A grows the decay may be infinite
                 }
                 a.last[(b * a.channels + c) * a.states + n] = h;
             }
@@ -341,8 +342,7 @@ static void correct_task(void* pointer, int64_t index) {
 
 template <class T>
 static void forward_typed(const ScanArgs& a) {
-    int64_t vectors = ceil_div(a.channels, W), wanted = ceil_div(a.threads, a.batch);
-    ScanJob job = {&a, smaller(vectors, wanted), 1, nullptr, nullptr};
+    ScanJob job = {&a, channel_groups(a.channels, a.batch, a.threads), 1, nullptr, nullptr};
     int64_t tasks = job.groups * a.batch;
     if (a.segments <= 1) return run_tasks(forward_task<T>, &job, tasks, a.threads);
     ScanArgs open = a;  // the first pass leaves the ungated sum for the second

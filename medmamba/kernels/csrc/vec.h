@@ -185,6 +185,10 @@ MM_INLINE vf sigmoid(vf x) {
 
 MM_INLINE int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 MM_INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+// Parts of every sample's channels that give each thread a task; none for an empty batch.
+MM_INLINE int64_t channel_groups(int64_t channels, int64_t batch, int64_t threads) {
+    return batch > 0 ? smaller(ceil_div(channels, W), ceil_div(threads, batch)) : 0;
+}
 
 // Position of scan step i: forward and reverse have one slice, see medmamba/scan/orders.py.
 struct Order {

@@ -200,6 +200,7 @@ static void winograd(const WinogradArgs& a) {
     job.tiles_h = ceil_div(a.height, 2);
     job.tiles_w = ceil_div(a.width, 2);
     job.tiles = a.batch * job.tiles_d * job.tiles_h * job.tiles_w;
+    if (job.tiles == 0) return;
     job.in = ceil_div(a.channels, W) * W;
     job.out = ceil_div(a.outputs, W) * W;
     // Enough tiles to pay for fetching the weights, and no more than leaves every thread some.

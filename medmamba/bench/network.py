@@ -16,7 +16,7 @@ from .network_report import NetworkOptions, NetworkReport, NetworkRow
 from .report import Tell
 from .shares import profiled
 from .subjects import PLAIN, SUBJECTS, Subject, plain_for, subject
-from .timing import Timing, interleaved, threads
+from .timing import Timing, current, interleaved, threads
 
 ENGINE_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1)}
 """Environment in which a process keeps what it frees."""
@@ -33,7 +33,7 @@ def run(options: NetworkOptions, device: torch.device, tell: Tell = lambda text:
         options = replace(options, train=device.type == "cuda")
     wanted = [subject(name).at(options.patch) for name in options.nets or [one.name for one in SUBJECTS]]
     rows: list[NetworkRow] = []
-    with threads(options.threads) as count, warnings.catch_warnings():
+    with threads(options.threads) as count, current(device), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for one in wanted:
             group = [one, *([] if one.name == PLAIN else [plain_for(one)])]

@@ -13,7 +13,7 @@ from .entrants import Entrant, entrants
 from .machine import Limits
 from .peers import Work
 from .report import DTYPES, Row, ScanOptions, ScanReport, Tell
-from .timing import Task, Timing, interleaved, reason, threads, timed
+from .timing import Task, Timing, current, interleaved, reason, threads, timed
 from .workloads import ScanCase, Workload, chosen, make_case
 
 _BUDGET = 4.0
@@ -31,7 +31,7 @@ def run(options: ScanOptions, device: torch.device, tell: Tell = lambda text: No
     fields = {count: _field(options, device, count) for count in wanted}
     if not any(fields.values()):
         raise ConfigError(f"Nobody of that name: {', '.join(options.only)}.", "See the names in the whole table.")
-    with threads(options.threads) as count, warnings.catch_warnings():
+    with threads(options.threads) as count, current(device), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # ours that are slow say so, which is no news here
         tell("limits of this machine")
         limits = machine.limits(device, count, 0.02 if options.quick else 0.2)

@@ -1,10 +1,11 @@
 """Where a forward's time goes: how much of it in scans, how much in convolutions."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import torch
+from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 from .timing import synchronise
@@ -30,13 +31,18 @@ def profiled(call: Callable[[], Result], device: torch.device) -> tuple[Result, 
     with profile(activities=kinds, acc_events=True) as found:
         result = call()
         synchronise(device)
-    events = list(found.events())
-    whole = sum(event.self_device_time_total if on_gpu else event.self_cpu_time_total for event in events)
+    return result, fractions(found.events(), on_gpu)
+
+
+def fractions(events: Iterable[Any], on_gpu: bool) -> dict[str, float]:
+    """The fractions of time by the profiler's events. Operators own their kernels' time: the kernels do not count."""
+    operators = [event for event in events if event.device_type == DeviceType.CPU]
+    whole = sum(event.self_device_time_total if on_gpu else event.self_cpu_time_total for event in operators)
     spent = {
-        group: sum(_time(event, on_gpu) for event in events if _outermost(event, belongs))
+        group: sum(_time(event, on_gpu) for event in operators if _outermost(event, belongs))
         for group, belongs in _GROUPS.items()
     }
-    return result, {group: time / whole for group, time in spent.items()} if whole else {}
+    return {group: time / whole for group, time in spent.items()} if whole else {}
 
 
 def _outermost(event: Any, belongs: Callable[[str], bool]) -> bool:

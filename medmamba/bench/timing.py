@@ -3,7 +3,7 @@
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -24,6 +24,11 @@ class Timing:
     minimum: float
     median: float
     runs: int
+
+
+def current(device: torch.device) -> AbstractContextManager[object]:
+    """Make a GPU the current one while the block runs: events and kernels without tensors go there."""
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
 def synchronise(device: torch.device) -> None:

@@ -1,8 +1,11 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
+from torch.autograd import DeviceType
 from torch.nn import functional as F
 
-from medmamba.bench.shares import OWN_CONVOLUTION, profiled
+from medmamba.bench.shares import OWN_CONVOLUTION, fractions, profiled
 from medmamba.scan import selective_scan
 
 CPU = torch.device("cpu")
@@ -40,3 +43,18 @@ def test_a_kernel_of_ours_counts_by_its_name() -> None:
 def test_shares_of_a_mixture_add_up_to_one_at_most() -> None:
     found = profiled(lambda: (scan(), convolution(), X.exp()), CPU)[1]
     assert all(share > 0 for share in found.values()) and sum(found.values()) <= 1.001
+
+
+def test_kernels_and_marks_on_a_gpu_count_by_their_operators_alone() -> None:
+    def event(name: str, kind: DeviceType, microseconds: float) -> SimpleNamespace:
+        own = {"self_device_time_total": microseconds, "device_time_total": microseconds}
+        return SimpleNamespace(name=name, device_type=kind, cpu_parent=None, **own)
+
+    events = [
+        event("medmamba::selective_scan", DeviceType.CPU, 3.0),
+        event("aten::add", DeviceType.CPU, 1.0),
+        event("scan_segment", DeviceType.CUDA, 3.0),
+        event("add_kernel", DeviceType.CUDA, 1.0),
+        event(OWN_CONVOLUTION, DeviceType.CUDA, 4.0),
+    ]
+    assert fractions(events, on_gpu=True) == {"scan": 0.75, "convolution": 0.0}

@@ -30,7 +30,7 @@ def _installed() -> bool:
 @lru_cache(maxsize=1)
 def _start() -> str:
     """Why Triton does not run here, if so. Asked once: it builds a small library with the machine's C compiler."""
-    import triton  # type: ignore[import-untyped]
+    import triton
 
     if tuple(map(int, triton.__version__.split(".")[:2])) < _OLDEST:
         return f"Triton {triton.__version__} is older than {'.'.join(map(str, _OLDEST))}"

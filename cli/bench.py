@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _app = typer.Typer(no_args_is_help=True, help="Measure the scan and the networks on this machine, beside peers.")
 _WIDTH = 120
+_CAPABILITIES = (80, 86, 89, 90)
 _SCAN_COLUMNS = (
     "implementation", "L", "forward ms", "G/s", "/core", "backward ms", "G/s", "/core",
     "MiB", "train", "error", "bound",
@@ -309,8 +310,13 @@ def kernels(
     """What the GPU kernels compile to, found without a GPU: registers, shared memory and spilled bytes."""
     from importlib.util import find_spec
 
-    from medmamba.errors import SetupError
+    from medmamba.errors import ConfigError, SetupError
 
+    if capability not in _CAPABILITIES:  # the compiler ends the process for one that it does not know
+        raise ConfigError(
+            f"No kernels are compiled for --capability {capability}.",
+            f"Use one of {', '.join(map(str, _CAPABILITIES))}.",
+        )
     if find_spec("triton") is None:
         raise SetupError("Triton is not installed here.", "Install the triton that fits this torch (Linux).")
     from dataclasses import asdict

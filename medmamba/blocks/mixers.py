@@ -20,7 +20,8 @@ from .precision import saturate, widened
 MixerKind = Literal["mamba", "conv", "identity"]
 MIXERS: tuple[str, ...] = ("mamba", "conv", "identity")
 
-_SUFFIX = {"forward": "", "reverse": "_b", "interslice": "_s"}
+SUFFIX = {"forward": "", "reverse": "_b", "interslice": "_s"}
+"""What the original checkpoints append to the names of a direction's parameters."""
 
 
 class Mixer(nn.Module):
@@ -98,7 +99,7 @@ class MambaMixer(Mixer):
                 self._add_state(direction)
         self.in_proj = nn.Linear(d_model, 2 * self.d_inner, bias=False)
         for direction in self.directions:
-            self._add_direction(_SUFFIX[direction], d_conv)
+            self._add_direction(SUFFIX[direction], d_conv)
         self.out_proj = nn.Linear(self.d_inner, d_model, bias=False)
         if scan:
             self._init_step_size()
@@ -107,7 +108,7 @@ class MambaMixer(Mixer):
         """A and D of one direction: A_log = log(1..N), D = 1."""
         log_states = torch.arange(1, self.d_state + 1, dtype=torch.float32).log()
         self.register_parameter(_log_name(direction), nn.Parameter(log_states.repeat(self.d_inner, 1)))
-        self.register_parameter(f"D{_SUFFIX[direction]}", nn.Parameter(torch.ones(self.d_inner)))
+        self.register_parameter(f"D{SUFFIX[direction]}", nn.Parameter(torch.ones(self.d_inner)))
 
     def _add_direction(self, suffix: str, d_conv: int) -> None:
         """Convolution and projections of one direction."""
@@ -122,7 +123,7 @@ class MambaMixer(Mixer):
 
     def _init_step_size(self, low: float = 1e-3, high: float = 0.1) -> None:
         """Step sizes log-uniform in [low, high] at the start. Only the forward direction, as in the SegMamba fork."""
-        dt_proj = self._linear(f"dt_proj{_SUFFIX[self.directions[0]]}")
+        dt_proj = self._linear(f"dt_proj{SUFFIX[self.directions[0]]}")
         nn.init.uniform_(dt_proj.weight, -(self.dt_rank**-0.5), self.dt_rank**-0.5)
         step = torch.empty(self.d_inner).uniform_(math.log(low), math.log(high)).exp().clamp(min=1e-4)
         with torch.no_grad():
@@ -141,7 +142,7 @@ class MambaMixer(Mixer):
         """A parameter of all directions, e.g. "x_proj.weight" of the modules x_proj, x_proj_b, x_proj_s."""
         module, _, attribute = name.partition(".")
         return torch.stack(
-            [getattr(getattr(self, module + _SUFFIX[direction]), attribute) for direction in self.directions]
+            [getattr(getattr(self, module + SUFFIX[direction]), attribute) for direction in self.directions]
         )
 
     def _convolve(self, inner: Tensor, nslices: int | None) -> Tensor:
@@ -161,7 +162,7 @@ class MambaMixer(Mixer):
             return x.unflatten(1, (batch, length))
 
         A = torch.stack([-torch.exp(self.get_parameter(_log_name(direction))) for direction in self.directions])
-        D = torch.stack([self.get_parameter(f"D{_SUFFIX[direction]}") for direction in self.directions])
+        D = torch.stack([self.get_parameter(f"D{SUFFIX[direction]}") for direction in self.directions])
         return directional_scan(
             u.to(delta.dtype), tokens(delta), A, tokens(B), tokens(C), D, z, self._stacked("dt_proj.bias"),
             True, self.directions, nslices,
@@ -170,7 +171,7 @@ class MambaMixer(Mixer):
 
 def _log_name(direction: str) -> str:
     """What the original checkpoints call log(-A) of a direction: A_log, A_b_log, A_s_log."""
-    label = _SUFFIX[direction].removeprefix("_")
+    label = SUFFIX[direction].removeprefix("_")
     return f"A_{label}_log" if label else "A_log"
 
 

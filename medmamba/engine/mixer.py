@@ -4,10 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..blocks.mixers import MambaMixer
+from ..blocks.mixers import SUFFIX, MambaMixer
 from ..scan import causal_conv, directional_scan
-
-_SUFFIX = {"forward": "", "reverse": "_b", "interslice": "_s"}
 
 
 class InferenceMixer(nn.Module):
@@ -22,7 +20,7 @@ class InferenceMixer(nn.Module):
         super().__init__()
         self.directions, self.scans = mixer.directions, mixer.scan
         self.states, self.rank = mixer.d_state, mixer.dt_rank
-        suffixes = [_SUFFIX[direction] for direction in self.directions]
+        suffixes = [SUFFIX[direction] for direction in self.directions]
 
         def parameter(x: Tensor, to: torch.dtype = dtype) -> nn.Parameter:
             return nn.Parameter(x.detach().to(to).contiguous(), requires_grad=False)

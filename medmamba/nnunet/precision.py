@@ -45,8 +45,10 @@ def choose(
         bf16 if `trial` finds it faster; fp32 everywhere else.
     trial: seconds of one training step (or forward) in a format; without it a CPU stays with fp32.
 
-    Raises ConfigError for fp16 on a CPU.
+    Raises ConfigError for another one, and for fp16 on a CPU.
     """
+    if requested not in ("auto", "fp32", "bf16", "fp16"):
+        raise ConfigError(f"There is no precision {requested!r}.", "Use auto, fp32, bf16 or fp16.")
     if requested == "fp16" and device.type == "cpu":
         raise ConfigError("fp16 does not work on a CPU.", "Use auto, fp32 or bf16.")
     if requested != "auto":

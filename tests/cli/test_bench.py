@@ -88,3 +88,9 @@ def test_kernels_says_when_triton_is_missing(run: Any, monkeypatch: pytest.Monke
     result = run("bench", "kernels")
     assert result.exit_code == 3
     assert "Triton is not installed" in result.stderr
+
+
+def test_kernels_for_an_architecture_that_does_not_exist(run: Any) -> None:
+    result = run("bench", "kernels", "--capability", "20")
+    assert result.exit_code == 2
+    assert "80, 86, 89, 90" in result.stderr

@@ -70,3 +70,8 @@ def test_fp32_wins_over_a_surrounding_autocast() -> None:
     precision.apply(network, precision.Precision(None, "test"), CPU)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert torch.equal(network(x), expected)
+
+
+def test_an_unknown_precision_lists_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match=r"'fp8'.*auto, fp32, bf16 or fp16"):
+        precision.choose("fp8", torch.device("cpu"))

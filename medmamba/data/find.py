@@ -38,7 +38,7 @@ def dataset_id(name_or_id: str | int, folders: Folders) -> int:
         if text.lower() in (folder_name.lower(), folder_name.split("_", 1)[1].lower()):
             return number
     for card in cards().values():
-        if text.lower() in (card.name.lower(), f"dataset{card.id:03d}_{card.name}".lower()):
+        if card.answers_to(text) or text.lower() == card.folder_name.lower():
             return card.id
     raise DataError(
         f"There is no dataset {text!r}.",

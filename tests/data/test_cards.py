@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,18 @@ def test_every_card_is_valid_and_numbers_are_unique() -> None:
 
 def test_name_in_any_case() -> None:
     assert card("brats2023").regions_class_order == (2, 1, 3)
+
+
+def test_aliases_and_files() -> None:
+    assert card("BraTS2023-gli") is card("BraTS2023")
+    assert card(str(HIPPOCAMPUS)) == card("Hippocampus")
+    with pytest.raises(DataError, match="no card"):
+        card("nowhere.toml")
+
+
+def test_no_name_is_taken_twice() -> None:
+    names = [name.lower() for card in cards().values() for name in (card.name, *card.aliases)]
+    assert len(set(names)) == len(names)
 
 
 def test_unknown_card_lists_the_known() -> None:
@@ -56,6 +69,30 @@ def test_errors_name_file_and_key(tmp_path: Path, old: str, new: str, key: str) 
         read_card(path)
     assert str(path) in caught.value.problem
     assert key in caught.value.problem
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line_with"),
+    [
+        ("Posterior = 2", "Posterior = 3", "[labels]"),
+        ("training = 260", "", "[cases]"),
+        ("training = 260", 'training = "many"', "training ="),
+        ('images = "imagesTs/{case}.nii.gz"', 'images = "/imagesTs/{case}.nii.gz"', "/imagesTs"),
+        ('label = "labelsTr/{case}.nii.gz"', "", "[[layout]]"),
+        ('images = "imagesTr/{case}.nii.gz"', 'images = ["a/{case}", "b/{case}"]', '["a/{case}"'),
+        ('home = "verified"', 'home = "hearsay"', "hearsay"),
+        ('home = "verified"', 'house = "verified"', "house"),
+    ],
+)
+def test_errors_name_the_line(tmp_path: Path, old: str, new: str, line_with: str) -> None:
+    text = HIPPOCAMPUS.read_text()
+    assert old in text
+    path = tmp_path / "Hippocampus.toml"
+    path.write_text(text.replace(old, new))
+    with pytest.raises(ConfigError) as caught:
+        read_card(path)
+    number = int(re.search(r"line (\d+)", caught.value.problem)[1])
+    assert line_with in path.read_text().splitlines()[number - 1]
 
 
 @pytest.mark.parametrize("order", ["[1, 2, 3]", "[2, 1]"])

@@ -2,29 +2,42 @@
 
 import json
 import os
+import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from .errors import DataError
 
+_TEMPORARY = ".writing-"
+
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, durable: bool = False) -> Iterator[Path]:
     """A temporary path beside `path`, with the same endings, that takes its place when the block ends well.
 
-    The parent folder is made. After an error nothing is left behind and an older file stays as it was.
+    The parent folder is made. After an error nothing is left behind and an older file stays as it was. `durable`: the
+    file is on the disk before it takes its place, so that not even a power failure leaves half of it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".writing-", dir=path.parent) as folder:
+    with tempfile.TemporaryDirectory(prefix=_TEMPORARY, dir=path.parent) as folder:
         temporary = Path(folder) / path.name
         yield temporary
+        if durable:
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
         os.replace(temporary, path)
 
 
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
+def remove_leftovers(folder: Path) -> None:
+    """Remove what `replacing` left in a folder when its process was killed. No other process may be writing there."""
+    for leftover in folder.glob(f"{_TEMPORARY}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def write_json(path: Path, content: Mapping[str, Any] | Sequence[Any]) -> None:
     """Write `content` as indented JSON, keys in their own order (nnU-Net reads region order from it)."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Reading nnU-Net checkpoints without running code from them."""
+"""nnU-Net checkpoints: written whole or not at all, read without running code from them."""
 
 import pickle
 import zipfile
@@ -8,9 +8,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..errors import DataError
+from ..errors import DataError, SetupError
+from ..files import replacing
 
+RUN = "medmamba"
+"""Key of a checkpoint under which our trainers keep what nnU-Net's do not: see `medmamba.nnunet.progress`."""
 FINAL, BEST, LATEST = "checkpoint_final.pth", "checkpoint_best.pth", "checkpoint_latest.pth"
+PREVIOUS = "previous"
+"""Sub-folder of a fold for the checkpoints of an earlier run."""
 _SCALAR = np.float64(0).__reduce__()[0]
 _NUMPY: list[Any] = [
     _SCALAR,
@@ -43,11 +48,35 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def newest(fold: Path) -> Path | None:
-    """The checkpoint of a fold folder to go on from: of those that can be read, the one with most epochs."""
-    found: dict[Path, int] = {}
+    """The checkpoint of a fold folder to go on from: of those that can be read, the one furthest on."""
+    found: dict[Path, tuple[int, int]] = {}
     for name in (FINAL, LATEST, BEST):
         try:
-            found[fold / name] = read(fold / name)["current_epoch"]
+            found[fold / name] = reached(read(fold / name))
         except DataError:
             continue
     return max(found, key=lambda path: found[path], default=None)
+
+
+def reached(content: dict[str, Any]) -> tuple[int, int]:
+    """(epochs done, training steps done in the next one) of a checkpoint."""
+    return int(content["current_epoch"]), int(content.get(RUN, {}).get("steps", 0))
+
+
+def write(path: Path, content: dict[str, Any]) -> None:
+    """Write a checkpoint, or leave the older file as it was. SetupError when the disk is full or cannot be written."""
+    try:
+        with replacing(path, durable=True) as temporary:
+            torch.save(content, temporary)
+    except (OSError, RuntimeError) as error:  # torch's own writer turns a full disk into a RuntimeError
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0]
+        raise SetupError(f"{path} cannot be written: {reason}.", "Make room on that disk.") from error
+
+
+def put_aside(fold: Path) -> bool:
+    """Move a fold's checkpoints into its sub-folder for earlier runs; whether there were any."""
+    there = [fold / name for name in (FINAL, LATEST, BEST) if (fold / name).is_file()]
+    for file in there:
+        (fold / PREVIOUS).mkdir(exist_ok=True)
+        file.replace(fold / PREVIOUS / file.name)
+    return bool(there)

@@ -29,9 +29,13 @@ class Precision:
         """Whether training needs a loss scaler: float16 only, whose range is too small for gradients."""
         return self.dtype is torch.float16
 
+    @property
+    def name(self) -> str:
+        """fp32, bf16 or fp16."""
+        return {None: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}[self.dtype]
+
     def __str__(self) -> str:
-        name = {None: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}[self.dtype]
-        return f"{name} ({self.reason})"
+        return f"{self.name} ({self.reason})"
 
 
 def choose(
@@ -96,9 +100,10 @@ def timed_step(network: nn.Module, batch: torch.Tensor, backward: bool = True) -
 def apply(network: nn.Module, precision: Precision, device: torch.device) -> None:
     """Make every call of `network` run in `precision`, whatever autocast surrounds it, and return float32.
 
-    Losses and Gaussian weighting after it then work in float32. Nothing of this is in the state dict.
+    Losses and Gaussian weighting after it then work in float32. Nothing of this is in the state dict. A second call
+    takes the place of the first.
     """
-    forward = network.forward
+    forward = network.__dict__.setdefault("forward_as_built", network.forward)
 
     def in_precision(*args: Any, **kwargs: Any) -> Any:
         with torch.autocast(device.type, dtype=precision.dtype, enabled=precision.dtype is not None):

@@ -1,81 +1,47 @@
 """The base of our nnU-Net trainers: stock nnUNetTrainer with our network in the plans and our recipe in the loop."""
 
-import math
 import os
-import random
 import time
-import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from nnunetv2.training.logging.nnunet_logger import MetaLogger
-from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 from torch import nn
-from torch._dynamo import OptimizedModule
 
 from ..errors import MedMambaError
+from ..files import remove_leftovers
 from ..networks import info
+from . import checkpoints, host, precision, presets, sentinel
 from . import plans as network_plans
-from . import precision, presets
 from .presets import Recipe
+from .reports import EpochReport, StepReport, Watcher
+from .resumable import ResumableTrainer
+from .stopping import StoppedError, StopRequest, stop_requests
+from .stream import Phase, PlacedLoader, Stream, fits_shared_memory, random_words
 
-_PATIENCE = 5
-"""Training steps in a row without a finite gradient after which a run is given up."""
-
-
-@dataclass(frozen=True)
-class EpochReport:
-    """What one epoch brought. `dice` is nnU-Net's pseudo Dice on validation patches, one value per label or region."""
-
-    epoch: int
-    """Counted from 1."""
-    epochs: int
-    train_loss: float
-    val_loss: float
-    dice: tuple[float, ...]
-    mean_dice: float
-    learning_rate: float
-    seconds: float
-    precision: str = ""
-    """The number format and why it was taken."""
+_GRADIENT_NORM = 12
+"""To which nnU-Net clips the gradient."""
+_LEAST_SCALE = 1.0
+"""A float16 loss scaler that had to go below this has a gradient that no scale makes finite."""
 
 
-class _Schedule:
-    """The recipe's learning rate behind the one method that nnU-Net calls."""
-
-    def __init__(self, optimizer: torch.optim.Optimizer, recipe: Recipe) -> None:
-        self._optimizer = optimizer
-        self._recipe = recipe
-
-    def step(self, epoch: int) -> None:
-        for group in self._optimizer.param_groups:
-            group["lr"] = self._recipe.rate(epoch)
-
-
-class _Logger(MetaLogger):
-    """nnU-Net's logger with at most one progress.png a minute: drawing it takes longer than a short epoch."""
-
-    _seconds_between_plots = 60.0
-    _last_plot = -math.inf
-
-    def plot_progress_png(self, output_folder: str, always: bool = False) -> None:
-        if always or time.monotonic() - self._last_plot > self._seconds_between_plots:
-            super().plot_progress_png(output_folder)
-            self._last_plot = time.monotonic()
-
-
-class MedMambaTrainer(nnUNetTrainer):
+class MedMambaTrainer(ResumableTrainer):
     """Trains the network `network_name` on stock plans or on plans that carry it.
 
     Stock plans are adapted before nnU-Net sees them (copied, never changed), so that the plans.json beside the
     checkpoint carries our network and stock prediction rebuilds it. The recipe is that of the preset which the plans
     name. Raises ConfigError when the network cannot take the plans' configuration.
+
+    Attributes to set before `initialize`: `seed` (None: a new one), `accumulate` (parts in which a batch goes through
+    the network), `recompute` (activation checkpointing), `save_minutes` (between two checkpoints), `watchers`.
     """
 
     network_name: ClassVar[str]
+    """Empty: the network of the plans as they are, by nnU-Net's own recipe."""
 
     def __init__(  # nnU-Net reads its own arguments by these very names
         self,
@@ -85,125 +51,292 @@ class MedMambaTrainer(nnUNetTrainer):
         dataset_json: dict,
         device: torch.device = torch.device("cuda"),  # noqa: B008
     ) -> None:
-        plans = network_plans.adapt(plans, self.network_name, configuration=configuration)
+        recipe = Recipe.model_validate({})
+        if self.network_name:
+            plans = network_plans.adapt(plans, self.network_name, configuration=configuration)
+            recipe = presets.preset(self.network_name, plans[network_plans.STAMP]["preset"]).recipe
         plans.setdefault("continue_training", False)
         super().__init__(plans, configuration, fold, dataset_json, device)
-        self.logger.__class__ = _Logger  # a new one would start a second W&B run where that is switched on
-        self.on_report: Callable[[EpochReport], None] | None = None
-        self.seed: int | None = None
+        self.watchers: Sequence[Watcher] = ()
+        self.accumulate = 1
+        self.save_minutes = 10.0
         self.console = True
-        self.precision = precision.Precision(None, "not chosen yet")
-        self._bad_steps = 0
+        self.events: list[str] = []
+        self._stop = StopRequest()
+        self._stopping = False
+        self._saved = time.monotonic()
         strides = self.configuration_manager.pool_op_kernel_sizes
         # with two stages there is one output, whose weight nnU-Net would set to 0 and divide by it
-        self.enable_deep_supervision = info(self.network_name).deep_supervision and len(strides) > 2
-        self.use_recipe(presets.preset(self.network_name, plans[network_plans.STAMP]["preset"]).recipe)
+        deep = not self.network_name or info(self.network_name).deep_supervision
+        self.enable_deep_supervision = deep and len(strides) > 2
+        self.use_recipe(recipe)
 
-    def use_recipe(self, recipe: Recipe) -> None:
-        """Train by `recipe`. To be called before initialize(); patch and batch size are those of the plans."""
-        self.recipe = recipe
-        self.initial_lr = recipe.learning_rate
-        self.weight_decay = recipe.weight_decay
-        self.num_epochs = recipe.epochs
-        self.num_iterations_per_epoch = recipe.iterations
-        self.num_val_iterations_per_epoch = recipe.validation_iterations
-        self.save_every = recipe.save_every
-
-    def initialize(self) -> None:
-        super().initialize()
-        module = self._module()
-        shape = (1, self.num_input_channels, *self.configuration_manager.patch_size)
-        trial = precision.timed_step(module, torch.ones(shape, device=self.device))
-        self.precision = precision.choose(self.recipe.precision, self.device, trial)
-        self.print_to_log_file(f"Precision: {self.precision}")
-        if not self.precision.scaled:
-            self.grad_scaler = None
-        precision.apply(module, self.precision, self.device)
-        self.optimizer.register_step_pre_hook(self._drop_bad_gradients)
-
-    def configure_optimizers(self) -> tuple[torch.optim.Optimizer, Any]:
-        rate, decay = self.initial_lr, self.weight_decay
-        parameters = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
-        optimizer: torch.optim.Optimizer
-        if self.recipe.optimizer == "sgd":
-            optimizer = torch.optim.SGD(parameters, rate, weight_decay=decay, momentum=0.99, nesterov=True)
-        else:
-            kind = torch.optim.Adam if self.recipe.optimizer == "adam" else torch.optim.AdamW
-            optimizer = kind(parameters, rate, weight_decay=decay, eps=self.recipe.eps)
-        return optimizer, _Schedule(optimizer, self.recipe)
+    # ---- preparation
 
     def set_deep_supervision_enabled(self, enabled: bool) -> None:
         # nnU-Net switches it on after validation even for trainers that do without
         super().set_deep_supervision_enabled(enabled and self.enable_deep_supervision)
 
+    def get_dataloaders(self) -> tuple[Stream, Stream]:
+        workers = get_allowed_n_proc_DA()
+        with host.variables(nnUNet_n_proc_DA="0"):
+            stock = super().get_dataloaders()
+        pinned = self.device.type == "cuda"
+        patch = (self.share.size, self.num_input_channels + 1, *self.configuration_manager.patch_size)
+        shared = fits_shared_memory([patch], workers + workers // 2)
+        streams = []
+        for phase, loader, steps, processes in (
+            (Phase.TRAIN, stock[0], self.num_iterations_per_epoch, workers),
+            (Phase.VALIDATION, stock[1], self.num_val_iterations_per_epoch, min(workers, max(1, workers // 2))),
+        ):
+            assert self.seed is not None
+            foreground = self.oversample_foreground_percent
+            batches = PlacedLoader(loader.data_loader, self.seed, phase, self.share, foreground, shared)
+            streams.append(Stream(batches, steps, processes, pinned))
+        return streams[0], streams[1]
+
+    def validation_batch(self, step: int) -> dict[str, Any]:
+        """Patches to look at: the same ones for the same `step`, whatever the epoch. Disturbs nothing."""
+        return self.dataloader_val.peek((0, step))
+
+    # ---- the loop
+
+    def run_training(self) -> None:
+        try:
+            if self.rank == 0:
+                remove_leftovers(Path(self.output_folder))
+            self.on_train_start()
+            if (self.current_epoch, self.progress.steps) == (0, 0):
+                self._begin_anew()
+            self.dataloader_train.seek(self.current_epoch, self.progress.steps)
+            self.dataloader_val.seek(self.current_epoch, 0)
+            self._tell("start", self)
+            with stop_requests() as self._stop:
+                while self.current_epoch < self.num_epochs:
+                    self._run_epoch_or_step_back()
+            self.on_train_end()
+        finally:
+            for stream in (self.dataloader_train, self.dataloader_val):
+                if stream is not None:
+                    stream.close()
+            self._tell("end")
+
+    def _run_epoch_or_step_back(self) -> None:
+        try:
+            self._run_epoch()
+        except sentinel.NotFiniteError as trouble:
+            self._step_back(trouble.problem)
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):  # torch says so in the middle of whatever is going on
+                raise
+            self.dataloader_train.give_up_workers(str(error))
+            self.dataloader_val.give_up_workers(str(error))
+            self.restore()
+
+    def _run_epoch(self) -> None:
+        self.on_epoch_start()
+        self.on_train_epoch_start()
+        while self.progress.steps < self.num_iterations_per_epoch:
+            self._training_step()
+            self._pause()
+        self.on_train_epoch_end([])
+        with torch.no_grad():
+            self.on_validation_epoch_start()
+            outputs = []
+            for step in range(self.num_val_iterations_per_epoch):
+                outputs.append(self._validation_step(step))
+                self._pause()
+            self.on_validation_epoch_end(outputs)
+        self.on_epoch_end()
+
+    def _training_step(self) -> None:
+        started = time.perf_counter()
+        batch = self._next_batch(self.dataloader_train)
+        place = (self.current_epoch, self.progress.steps)
+        torch.manual_seed(random_words(self.progress.seed, Phase.STEP, *place, self.rank)[0])  # for dropout
+        loss = self._common(float(self.train_step(batch)["loss"]))
+        progress, waited = self.progress, self.dataloader_train.waited
+        progress.steps += 1
+        progress.losses.append(loss)
+        progress.seconds += time.perf_counter() - started
+        progress.waited += waited
+        self._report_step("train", progress.steps, self.num_iterations_per_epoch, loss, started, waited)
+
+    def _validation_step(self, step: int) -> dict[str, Any]:
+        started = time.perf_counter()
+        batch = self._next_batch(self.dataloader_val)
+        output = self.validation_step(batch)
+        loss = self._common(float(output["loss"]))
+        steps, waited = self.num_val_iterations_per_epoch, self.dataloader_val.waited
+        self._report_step("validation", step + 1, steps, loss, started, waited)
+        return output
+
+    def _common(self, loss: float) -> float:
+        """The loss of all processes; with it they agree on whether to stop."""
+        loss, self._stopping = self.agree(loss, bool(self._stop))
+        return loss
+
+    def train_step(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """One step of the optimiser. NotFiniteError when its gradient is not finite: the weights are as before then."""
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = self._forward_and_backward(batch)
+        if self.grad_scaler is not None:
+            self.grad_scaler.unscale_(self.optimizer)
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), _GRADIENT_NORM)
+        self._check(batch, loss, norm)
+        if self.grad_scaler is not None:
+            self.grad_scaler.step(self.optimizer)
+            self.grad_scaler.update()
+        else:
+            self.optimizer.step()
+        return {"loss": loss.cpu().numpy()}
+
+    def _forward_and_backward(self, batch: dict[str, Any]) -> torch.Tensor:
+        """The loss of the whole batch, which goes through the network in `accumulate` parts; gradients add up."""
+        parts = _parts(batch["data"], batch["target"], self.accumulate)
+        # DDP takes the mean over processes, which need not have equally many samples
+        whole = self.share.whole / self.world
+        total = torch.zeros((), device=self.device)
+        for last, (data, target) in zip([False] * (len(parts) - 1) + [True], parts, strict=True):
+            data, target = self._moved(data), self._moved(target)
+            silent = nullcontext() if last or not self.is_ddp else self.network.no_sync()
+            with silent:
+                loss = self.loss(self.network(data), target) * (len(data) / whole)
+                (loss if self.grad_scaler is None else self.grad_scaler.scale(loss)).backward()
+            total += loss.detach()
+        return total * (whole / self.share.size)
+
+    def _moved(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self._moved(one) for one in value]
+        return value.to(self.device, non_blocking=True)
+
+    # ---- what nnU-Net calls at the ends of things
+
+    def on_train_start(self) -> None:
+        super().on_train_start()
+        self.print_to_log_file(f"Seed: {self.progress.seed}. Precision: {self.precision}")
+
+    def on_epoch_start(self) -> None:
+        self._between_epochs = False
+        self.logger.log("epoch_start_timestamps", time.time() - self.progress.seconds, self.current_epoch)
+
+    def on_train_epoch_end(self, train_outputs: list[dict]) -> None:
+        self.logger.log("train_losses", float(np.mean(self.progress.losses)), self.current_epoch)
+
+    def on_epoch_end(self) -> None:
+        progress = self.progress
+        progress.quiet_epochs += 1
+        if progress.quiet_epochs >= sentinel.FORGIVEN_AFTER:
+            progress.strikes = 0
+        seconds, waited = progress.seconds, progress.waited
+        self._between_epochs = True
+        progress.begin_epoch()
+        super().on_epoch_end()
+        report = self._report(seconds, waited)
+        self.events.clear()
+        self._tell("epoch", self, report)
+
+    def on_train_end(self) -> None:
+        self._between_epochs = True
+        super().on_train_end()
+        if self.rank == 0 and self.logger.get_value("val_losses", None):
+            self.logger.plot_progress_png(self.output_folder, always=True)
+
     def _do_i_compile(self) -> bool:
         # compiling pays on long GPU runs only and breaks where no compiler is: wait to be asked for it
         return "nnUNet_compile" in os.environ and super()._do_i_compile()
-
-    def on_train_start(self) -> None:
-        if self.seed is not None:
-            seed = self.seed + self.current_epoch  # a resumed run must not see the first epochs' patches again
-            random.seed(seed)
-            np.random.seed(seed % 2**32)
-            torch.manual_seed(seed)
-        super().on_train_start()
-
-    def on_train_epoch_end(self, train_outputs: list[dict]) -> None:
-        # steps that were left out have no loss to average
-        finite = [output for output in train_outputs if np.isfinite(output["loss"])]
-        if not finite:
-            raise self._diverged(f"no finite loss in epoch {self.current_epoch + 1}")
-        super().on_train_epoch_end(finite)
-
-    def on_epoch_end(self) -> None:
-        super().on_epoch_end()
-        if self.on_report is not None:
-            self.on_report(self._report())
-
-    def on_train_end(self) -> None:
-        super().on_train_end()
-        if self.local_rank == 0 and self.logger.get_value("val_losses", None):
-            self.logger.plot_progress_png(self.output_folder, always=True)
-
-    def save_checkpoint(self, filename: str) -> None:
-        temporary = f"{filename}.writing"
-        super().save_checkpoint(temporary)
-        if os.path.exists(temporary):
-            os.replace(temporary, filename)
 
     def print_to_log_file(self, *args: Any, also_print_to_console: bool = True, add_timestamp: bool = True) -> None:
         console = also_print_to_console and getattr(self, "console", True)
         super().print_to_log_file(*args, also_print_to_console=console, add_timestamp=add_timestamp)
 
-    def _module(self) -> nn.Module:
-        """The network itself, without what DDP and torch.compile put around it."""
-        module = self.network.module if self.is_ddp else self.network
-        return module._orig_mod if isinstance(module, OptimizedModule) else module
+    def _begin_anew(self) -> None:
+        """Put an earlier run's checkpoints aside, which must not be taken for this one's, and write a first one."""
+        if self.rank == 0 and checkpoints.put_aside(Path(self.output_folder)):
+            self.say(f"The checkpoints of an earlier run are in {self.output_folder}/{checkpoints.PREVIOUS} now.")
+        self._save_latest()
 
-    def _drop_bad_gradients(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
-        """Before each step: without a finite gradient the step does nothing, and some of these in a row end the run.
+    def _save_latest(self) -> None:
+        self.save_checkpoint(str(Path(self.output_folder) / checkpoints.LATEST))
+        self._saved = time.monotonic()
 
-        The weights and the last checkpoint thus stay good. (A loss scaler leaves such steps out by itself.)
-        """
-        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        if torch.nn.utils.get_total_norm(gradients).isfinite():
-            self._bad_steps = 0
+    def _pause(self) -> None:
+        """Between two steps: save when it is time to, stop when that was asked for."""
+        if self._stopping or time.monotonic() - self._saved >= 60 * self.save_minutes:
+            self._save_latest()
+        if self._stopping:
+            raise StoppedError(
+                f"Stopped by {self._stop.name or 'another process'} in epoch {self.current_epoch + 1}, "
+                f"after step {self.progress.steps}; {checkpoints.LATEST} holds everything.",
+                "Go on with --resume.",
+                self._stop.number,
+            )
+
+    # ---- when numbers are no longer finite
+
+    def _check(self, batch: dict[str, Any], loss: torch.Tensor, norm: torch.Tensor) -> None:
+        if norm.isfinite():
             return
-        optimizer.zero_grad(set_to_none=True)  # an optimizer passes over parameters without a gradient
-        self._bad_steps += 1
-        self.print_to_log_file(f"Step left out: no finite gradient ({self._bad_steps} in a row)")
-        if self._bad_steps == 1:
-            warnings.warn(f"{self.network_name}: a training step without a finite gradient was left out.", stacklevel=2)
-        if self._bad_steps >= _PATIENCE:
-            raise self._diverged(f"no finite gradient in {_PATIENCE} steps in a row (epoch {self.current_epoch + 1})")
-
-    def _diverged(self, what: str) -> MedMambaError:
-        return MedMambaError(
-            f"Training of {self.network_name} diverged: {what}, precision {self.precision}.",
-            f"Try --precision fp32 or a lower learning rate; the checkpoints in {self.output_folder} are still good.",
+        if self.grad_scaler is not None:  # it leaves such a step out and tries a smaller scale, as long as that helps
+            lost = not bool(loss.isfinite()) or self.grad_scaler.get_scale() < _LEAST_SCALE
+            if not self.any_of_all(lost):
+                return
+        sentinel.check_batch(batch)
+        place = (self.current_epoch, self.progress.steps)
+        torch.manual_seed(random_words(self.progress.seed, Phase.STEP, *place, self.rank)[0])
+        raise sentinel.NotFiniteError(
+            sentinel.first_bad_layer(self.module(), lambda: self._forward_and_backward(batch))
         )
 
-    def _report(self) -> EpochReport:
+    def _step_back(self, where: str) -> None:
+        """Go back to the last good state with smaller steps, or more digits; give up at the third time."""
+        progress = self.progress
+        strikes, factor, taken = progress.strikes + 1, progress.rate_factor, self.precision
+        place = f"epoch {self.current_epoch + 1}, step {progress.steps + 1}"
+        if strikes >= sentinel.PATIENCE:
+            raise MedMambaError(
+                f"Training of {self.network_name or 'this network'} diverged for the third time ({place}): "
+                f"{where}, in {taken}, at {factor:.2g} times the recipe's learning rate.",
+                f"Try --precision fp32 or a lower learning rate; the checkpoints in {self.output_folder} are good.",
+            )
+        self.restore()
+        progress = self.progress
+        progress.strikes, progress.quiet_epochs = strikes, 0
+        if taken.dtype is None:
+            progress.rate_factor = factor * sentinel.MILDER
+            remedy = f"with {progress.rate_factor:.2g} times the learning rate"
+        else:
+            progress.rate_factor = factor
+            self.use_precision(precision.Precision(None, f"{taken} did not stay finite"))
+            remedy = "in fp32"
+        self.say(f"Not finite in {place}: {where}. Going on from the last checkpoint {remedy}.")
+
+    # ---- telling
+
+    def _next_batch(self, stream: Stream) -> dict[str, Any]:
+        batch = next(stream)
+        if stream.complaint:
+            self.say(f"{stream.complaint}; going on without worker processes, more slowly.")
+            stream.complaint = ""
+        return batch
+
+    def say(self, text: str) -> None:
+        self.events.append(text)
+        self.print_to_log_file(text)
+        self._tell("message", text)
+
+    def _tell(self, what: str, *content: Any) -> None:
+        if self.rank == 0:
+            for watcher in self.watchers:
+                getattr(watcher, what)(*content)
+
+    def _report_step(self, phase: Any, step: int, steps: int, loss: float, started: float, waited: float) -> None:
+        epoch, seconds = self.current_epoch + 1, time.perf_counter() - started
+        report = StepReport(phase, epoch, self.num_epochs, step, steps, loss, seconds, waited, self.share.whole)
+        self._tell("step", report)
+
+    def _report(self, seconds: float, waited: float) -> EpochReport:
         value = self.logger.get_value
         return EpochReport(
             epoch=self.current_epoch,
@@ -215,7 +348,20 @@ class MedMambaTrainer(nnUNetTrainer):
             learning_rate=float(value("lrs", -1)),
             seconds=float(value("epoch_end_timestamps", -1) - value("epoch_start_timestamps", -1)),
             precision=str(self.precision),
+            images_per_second=self.share.whole * self.num_iterations_per_epoch / max(seconds, 1e-9),
+            waited=waited / max(seconds, 1e-9),
+            events=tuple(self.events),
         )
+
+
+def _parts(data: torch.Tensor, target: Any, count: int) -> list[tuple[torch.Tensor, Any]]:
+    """A batch in at most `count` parts of about equal size."""
+    count = min(count, len(data))
+    pieces = torch.tensor_split(data, count)
+    if not isinstance(target, list):
+        return list(zip(pieces, torch.tensor_split(target, count), strict=True))
+    split = [torch.tensor_split(one, count) for one in target]
+    return [(piece, [one[part] for one in split]) for part, piece in enumerate(pieces)]
 
 
 __all__ = ["EpochReport", "MedMambaTrainer"]

@@ -56,6 +56,12 @@ class nnUNetTrainerVivim(MedMambaTrainer):  # noqa: N801
         return rotation, True, sampled, (1, 2)
 
 
+class PlansTrainer(MedMambaTrainer):
+    """The network of the plans as they are, by nnU-Net's recipe: for a comparison of the loops alone."""
+
+    network_name = ""
+
+
 ALL: tuple[type[MedMambaTrainer], ...] = (
     nnUNetTrainerUMambaBot,
     nnUNetTrainerUMambaEnc,

@@ -1,7 +1,8 @@
-"""Train a network on a preprocessed dataset, in this process."""
+"""Train a network on a preprocessed dataset, in this process or as one of several."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,13 +12,13 @@ import torch
 from .. import runtime
 from ..errors import ConfigError, DataError
 from ..files import read_json
-from . import checkpoints, host, presets, trainers
+from . import checkpoints, fold_splits, host, presets, ranks, trainers
 from . import plans as network_plans
 from .preparation import write_network_plans
-from .trainer import EpochReport, MedMambaTrainer
+from .reports import EpochReport, Watcher
+from .trainer import MedMambaTrainer
+from .validation import validate
 
-_FOLDS = 5
-"""Into how many folds nnU-Net splits a dataset that brings no split."""
 _FEW_CORES = 4
 """Up to this many, worker processes for augmentation take from the training what they give."""
 
@@ -34,46 +35,94 @@ class TrainOptions:
     iterations: int | None = None
     """Training batches an epoch; validation takes a fifth as many."""
     batch_size: int | None = None
+    """Of all processes together."""
     patch_size: tuple[int, ...] | None = None
     device: str = "auto"
     precision: str = "auto"
     """"fp32", "bf16", "fp16", or "auto": the preset's, which mostly leaves it to the machine."""
     seed: int | None = None
-    """Makes a run repeatable on the same machine and software; augmentation then runs in this process."""
+    """What every random draw follows from; None: a new one, noted in the checkpoint."""
+    deterministic: bool = False
+    """On a GPU: only operations that give the same bits each time, which are slower. CPUs do so anyway."""
+    accumulate: int = 1
+    """In how many parts a batch goes through the network: less memory, the same mean gradient."""
+    recompute: bool = False
+    """Activation checkpointing: less memory, about a third more time."""
+    save_minutes: float = 10.0
+    """Between two checkpoint_latest.pth."""
     resume: bool = False
-    """Go on from the checkpoint with most epochs that can be read; start anew when there is none."""
+    """Go on from the checkpoint that is furthest on and can be read; start anew when there is none."""
+    validation: bool = False
+    """Predict and score the fold's validation cases in the end."""
 
 
-def train(dataset_id: int, options: TrainOptions, on_epoch: Callable[[EpochReport], None] | None = None) -> Path:
-    """Train, call `on_epoch` after each epoch, and return the fold folder with checkpoint_final.pth.
+def train(dataset_id: int, options: TrainOptions, watchers: Sequence[Watcher] = ()) -> Path:
+    """Train, tell the `watchers` how it goes, and return the fold folder with checkpoint_final.pth.
 
     The network's plans are derived from nnU-Net's when they are not there yet. A configuration whose predictions a next
-    stage needs is validated in the end, which writes them.
+    stage needs is validated in any case, which writes them. Started by torchrun, this process is one of several.
 
-    Raises ConfigError for options that do not go together, DataError when the dataset is not preprocessed,
-    MedMambaError when training diverges.
+    Raises ConfigError for options that do not go together, DataError when the dataset is not preprocessed, SetupError
+    when memory or disk will not do, StoppedError when asked to stop, MedMambaError when training diverges.
     """
-    trainer_class = trainers.for_network(options.network)
+    trainers.for_network(options.network)
     name = host.dataset_name(dataset_id)
-    plans = _plans(name, options)
-    device = _device(options.device)
-    single = options.seed is not None or (device.type == "cpu" and runtime.cpu_count() <= _FEW_CORES)
-    with host.variables(nnUNet_n_proc_DA="0" if single else os.environ.get("nnUNet_n_proc_DA")):
-        trainer = _trainer(trainer_class, name, plans, options, device)
-        trainer.on_report = on_epoch
-        torch.backends.cudnn.benchmark = options.seed is None
-        torch.backends.cudnn.deterministic = options.seed is not None
-        if options.resume:
-            _resume(trainer)
-        if trainer.current_epoch < trainer.num_epochs:
-            trainer.run_training()
-        if trainer.configuration_manager.next_stage_names:
-            with host.muted():
-                trainer.perform_actual_validation()
-    return Path(trainer.output_folder)
+    with ranks.joined(_device(options.device)) as device, host.variables(nnUNet_n_proc_DA=_workers(device)):
+        trainer = make_trainer(name, options, device)
+        trainer.watchers = watchers
+        with _determinism(options.deterministic):
+            if options.resume:
+                _resume(trainer)
+            if trainer.current_epoch < trainer.num_epochs:
+                trainer.run_training()
+        fold = Path(trainer.output_folder)
+        if options.validation or trainer.configuration_manager.next_stage_names:
+            del trainer.network  # the validation loads its own
+            validate(
+                fold,
+                device=str(device),
+                precision=options.precision,
+                rank=trainer.rank,
+                world=trainer.world,
+                barrier=trainer.wait_for_all,
+            )
+    return fold
 
 
-def _plans(name: str, options: TrainOptions) -> dict[str, Any]:
+def make_trainer(name: str, options: TrainOptions, device: torch.device) -> MedMambaTrainer:
+    """The trainer of a dataset (DatasetXXX_Name) with the options in it, not initialised yet. Raises as `train`."""
+    if options.fold != "all" and not (isinstance(options.fold, int) and options.fold >= 0):
+        raise ConfigError(f"Fold {options.fold!r} is neither a number from 0 nor 'all'.")
+    plans, data = run_plans(name, options), host.folder("nnUNet_preprocessed") / name
+    dataset = read_json(data / "dataset.json")
+    plans["continue_training"] = options.resume
+    host.folder("nnUNet_results")
+    with host.muted():
+        # nnU-Net's annotation of fold leaves "all" out
+        trainer = trainers.for_network(options.network)(plans, options.configuration, options.fold, dataset, device)  # type: ignore[arg-type]
+    if options.fold != "all" and trainer.rank == 0:
+        fold_splits.ensure_splits(data, Path(trainer.preprocessed_dataset_folder))
+    trainer.wait_for_all()
+    trainer.console = False
+    trainer.seed = options.seed
+    trainer.accumulate = options.accumulate
+    trainer.recompute = options.recompute
+    trainer.save_minutes = options.save_minutes
+    trainer.use_recipe(_recipe(trainer, options))
+    return trainer
+
+
+def _recipe(trainer: MedMambaTrainer, options: TrainOptions) -> presets.Recipe:
+    iterations = options.iterations
+    return trainer.recipe.changed(
+        epochs=options.epochs,
+        iterations=iterations,
+        validation_iterations=None if iterations is None else max(1, iterations // 5),
+        precision=None if options.precision == "auto" else options.precision,
+    )
+
+
+def run_plans(name: str, options: TrainOptions) -> dict[str, Any]:
     """The network's plans with the options' sizes, after a check that the configuration is preprocessed."""
     place = host.folder("nnUNet_preprocessed") / name
     file = place / f"{presets.plans_name(options.network, options.preset)}.json"
@@ -83,16 +132,10 @@ def _plans(name: str, options: TrainOptions) -> dict[str, Any]:
     plans = read_json(file if file.is_file() else write_network_plans(name, options.network, options.preset))
     plans = network_plans.with_sizes(plans, options.configuration, options.patch_size, options.batch_size)
     data = place / network_plans.resolve(plans, options.configuration)["data_identifier"]
-    cases = len(list(data.glob("*.pkl")))
-    if not cases:
+    if not any(data.glob("*.pkl")):
         raise DataError(
             f"Configuration {options.configuration} of {name} is not preprocessed ({data} is missing or empty).",
             f"Run: medmamba preprocess --dataset {name} --net {options.network}",
-        )
-    if options.fold != "all" and cases < _FOLDS and not (place / "splits_final.json").is_file():
-        raise DataError(
-            f"{name} has {cases} training cases, too few for {_FOLDS} folds.",
-            f"Train with --fold all, or write a split of your own to {place / 'splits_final.json'}.",
         )
     return plans
 
@@ -106,29 +149,11 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _trainer(
-    trainer_class: type[MedMambaTrainer], name: str, plans: dict[str, Any], options: TrainOptions, device: torch.device
-) -> MedMambaTrainer:
-    if options.fold != "all" and not (isinstance(options.fold, int) and options.fold >= 0):
-        raise ConfigError(f"Fold {options.fold!r} is neither a number from 0 nor 'all'.")
-    dataset = read_json(host.folder("nnUNet_preprocessed") / name / "dataset.json")
-    plans["continue_training"] = options.resume
-    host.folder("nnUNet_results")
-    with host.muted():
-        # nnU-Net's annotation of fold leaves "all" out
-        trainer = trainer_class(plans, options.configuration, options.fold, dataset, device)  # type: ignore[arg-type]
-    trainer.console = False
-    trainer.seed = options.seed
-    iterations = options.iterations
-    trainer.use_recipe(
-        trainer.recipe.changed(
-            epochs=options.epochs,
-            iterations=iterations,
-            validation_iterations=None if iterations is None else max(1, iterations // 5),
-            precision=None if options.precision == "auto" else options.precision,
-        )
-    )
-    return trainer
+def _workers(device: torch.device) -> str | None:
+    """How many worker processes prepare data, as nnU-Net's variable has it; None: nnU-Net's own rule."""
+    if "nnUNet_n_proc_DA" in os.environ:
+        return os.environ["nnUNet_n_proc_DA"]
+    return "0" if device.type == "cpu" and runtime.cpu_count() <= _FEW_CORES else None
 
 
 def _resume(trainer: MedMambaTrainer) -> None:
@@ -136,3 +161,21 @@ def _resume(trainer: MedMambaTrainer) -> None:
     checkpoint = checkpoints.newest(Path(trainer.output_folder))
     if checkpoint is not None:
         trainer.load_checkpoint(str(checkpoint))
+
+
+@contextmanager
+def _determinism(wanted: bool) -> Iterator[None]:
+    """Let a GPU compute the same bits each time, or choose its fastest way."""
+    before = torch.backends.cudnn.benchmark, torch.are_deterministic_algorithms_enabled()
+    torch.backends.cudnn.benchmark = not wanted
+    if wanted:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before[0]
+        torch.use_deterministic_algorithms(before[1])
+
+
+__all__ = ["EpochReport", "TrainOptions", "make_trainer", "run_plans", "train"]

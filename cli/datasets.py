@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from . import check as check_command
 from . import options
 from .screen import console, print_json, print_table
 
@@ -13,6 +14,7 @@ _app = typer.Typer(no_args_is_help=True, help="List and show dataset cards; turn
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
+    check_command.register(_app)
     app.add_typer(_app, name="datasets")
 
 

@@ -1,0 +1,46 @@
+"""Which cases a fold of a model is validated on, and where they lie preprocessed."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+from nnunetv2.training.dataloading.nnunet_dataset import infer_dataset_class
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+
+from ..errors import DataError
+from . import host
+from .folds import Fold
+
+
+def preprocessed_folder(plans: PlansManager, configuration: str) -> Path:
+    """Where the preprocessed cases of a configuration are. DataError when there are none, or no such configuration."""
+    if configuration not in plans.available_configurations:
+        known = ", ".join(plans.available_configurations)
+        raise DataError(
+            f"Plans of {plans.dataset_name} have no configuration {configuration!r}.", f"They have: {known}."
+        )
+    place = host.folder("nnUNet_preprocessed") / plans.dataset_name
+    folder = place / plans.get_configuration(configuration).data_identifier
+    if not any(folder.glob("*.pkl")):
+        raise DataError(
+            f"{folder} has no preprocessed cases.", f"Run: medmamba preprocess --dataset {plans.dataset_name}"
+        )
+    return folder
+
+
+def validation_cases(plans: PlansManager, configuration: str, fold: Fold) -> list[str]:
+    """The cases of a fold's validation, sorted, as nnU-Net's own trainer splits (splits_final.json, or made anew).
+
+    Raises DataError when the dataset is not preprocessed.
+    """
+    folder = preprocessed_folder(plans, configuration)
+    trainer = SimpleNamespace(
+        fold=fold,
+        dataset_class=infer_dataset_class(str(folder)),
+        preprocessed_dataset_folder=str(folder),
+        preprocessed_dataset_folder_base=str(folder.parent),
+        folder_with_segs_from_previous_stage=None,
+        print_to_log_file=lambda *_, **__: None,
+    )
+    _, cases = nnUNetTrainer.do_split(trainer)
+    return sorted(map(str, cases))

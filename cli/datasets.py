@@ -1,4 +1,4 @@
-"""medmamba datasets: what is known about public datasets, and clips made into one."""
+"""medmamba datasets: what is known about public datasets, and how data become one."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,15 +6,16 @@ from typing import Annotated
 import typer
 
 from . import check as check_command
-from . import options
-from .screen import console, print_json, print_table
+from . import options, prepare
+from .screen import print_json, print_table
 
-_app = typer.Typer(no_args_is_help=True, help="List and show dataset cards; turn video clips into a dataset.")
+_app = typer.Typer(no_args_is_help=True, help="Dataset cards: list, show, write; make and check datasets.")
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    check_command.register(_app)
+    for command in (prepare, check_command):
+        command.register(_app)
     app.add_typer(_app, name="datasets")
 
 
@@ -30,25 +31,22 @@ def list_(as_json: options.AsJson = False, data_root: options.DataRoot = None) -
     if as_json:
         print_json({"cards": [card.model_dump(mode="json") for card in cards().values()], "on_disk": here})
         return
-    rows = [
-        (
-            card.name,
-            f"{card.id:03d}",
-            str(card.cases.training),
-            str(len(card.channels)),
-            str(len(card.targets)),
-            card.title,
-        )
-        for card in cards().values()
-    ]
-    columns = ("name", "id", "cases", "channels", "targets", "what")
-    print_table("Known datasets", columns, rows, right=columns[1:5])
+    columns = ("id", "name", "cases", "what")
+    for task in dict.fromkeys(card.task for card in cards().values()):
+        chosen = [card for card in cards().values() if card.task == task]
+        rows = [(f"{card.id:03d}", card.name, str(card.cases.training), card.title) for card in chosen]
+        print_table(f"Known datasets: {task}", columns, rows, right=("cases",))
+    if bare := [card.name for card in cards().values() if not card.layout]:
+        typer.echo(f"`prepare` takes all of them but {', '.join(bare)}: how their download looks is not known.")
     typer.echo(f"On disk in {places.raw} and {places.preprocessed}: {', '.join(here.values()) or 'none'}")
 
 
-@_app.command(epilog=options.examples("medmamba datasets show BraTS2023"))
-def show(name: str, as_json: options.AsJson = False) -> None:
-    """Show a dataset card: terms, channels, labels, traps, and how sure each fact is."""
+@_app.command(epilog=options.examples("medmamba datasets show BraTS2023", "medmamba datasets show ./mine.toml"))
+def show(
+    name: Annotated[str, typer.Argument(help="Name of a dataset card, or a card's file.")],
+    as_json: options.AsJson = False,
+) -> None:
+    """Show a dataset card: terms, files, channels, labels, traps, and how sure each fact is."""
     from rich.markup import escape
 
     from medmamba.data.cards import card
@@ -57,14 +55,13 @@ def show(name: str, as_json: options.AsJson = False) -> None:
     if as_json:
         print_json(found.model_dump(mode="json"))
         return
-    screen = console()
-    screen.print(f"[bold]{escape(found.name)}[/bold]  {escape(found.title)}")
+    rows = []
     for field, value in found.facts().items():
-        mark = found.sure.get(field, "")
-        lines = [escape(line) for line in value]
-        screen.print(f"[bold]{field:20}[/bold] {lines[0]}  [dim]{mark}[/dim]")
-        for line in lines[1:]:
-            screen.print(f"{'':20} {line}")
+        first, *rest = (escape(line) for line in value)
+        rows += [(field, first, found.sure.get(field, "")), *(("", line, "") for line in rest)]
+    print_table(escape(f"{found.name}: {found.title}"), ("fact", "", "how sure"), rows)
+    if found.layout:
+        typer.echo(f"Next: medmamba datasets prepare {name} --from FOLDER")
 
 
 @_app.command(epilog=options.examples("medmamba datasets clips --from my_clips --id 501 --name SliceClips"))

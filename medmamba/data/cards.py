@@ -164,13 +164,18 @@ class Card(BaseModel):
             value = getattr(self, field)
             if field in ("name", "title", "sure") or not value:
                 continue
-            if isinstance(value, Cases):
-                value = ", ".join(f"{count} {part}" for part, count in value if count)
+            if field == "layout":
+                texts[field] = [line for layout in self.layout for line in layout.lines()]
+            elif isinstance(value, Pairs):
+                texts[field] = [", ".join(f"{key} = {part}" for key, part in value if part)]
+            elif isinstance(value, Cases):
+                texts[field] = [", ".join(f"{count} {part}" for part, count in value if count)]
             elif isinstance(value, dict):
-                value = ", ".join(f"{name} = {_plain(member)}" for name, member in value.items())
-            elif field == "regions_class_order" or field == "channels":
-                value = ", ".join(str(part) for part in value)
-            texts[field] = [str(line) for line in value] if isinstance(value, tuple) else [str(value)]
+                texts[field] = [", ".join(f"{name} = {_plain(member)}" for name, member in value.items())]
+            elif isinstance(value, tuple) and field not in ("metrics", "traps"):
+                texts[field] = [", ".join(str(part) for part in value)]
+            else:
+                texts[field] = [str(line) for line in value] if isinstance(value, tuple) else [str(value)]
         return texts
 
     def answers_to(self, name: str) -> bool:
@@ -190,7 +195,7 @@ class Card(BaseModel):
         return {name: value for name, value in self.labels.items() if value}
 
 
-def _plain(member: int | tuple[int, ...]) -> str:
+def _plain(member: object) -> str:
     return str(list(member) if isinstance(member, tuple) else member)
 
 

@@ -73,10 +73,10 @@ def _write_clip(clip: Path, folder: Path) -> list[str]:
                 f"{clip}: masks are {masks.shape[1:]} and frames {frames.shape[1:3]} pixels (height, width).",
                 "Frames and masks need the same size.",
             )
-        _write(masks, folder / "labelsTr" / f"{clip.name}.nii.gz")
+        write_stack(masks, folder / "labelsTr" / f"{clip.name}.nii.gz")
     for channel in range(3):
         split = "imagesTr" if has_masks else "imagesTs"
-        _write(frames[..., channel], folder / split / f"{clip.name}_{channel:04d}.nii.gz")
+        write_stack(frames[..., channel], folder / split / f"{clip.name}_{channel:04d}.nii.gz")
     return [path.name for path in paths]
 
 
@@ -128,8 +128,8 @@ def _stack(images: Sequence[NDArray[np.uint8]], paths: Sequence[Path]) -> NDArra
     return np.stack(images)
 
 
-def _write(array: NDArray[np.uint8], path: Path) -> None:
-    """Array (T, H, W) to a NIfTI file (W, H, T)."""
+def write_stack(array: NDArray[Any], path: Path) -> None:
+    """Write an array (T, H, W) as a NIfTI file (W, H, T)."""
     path.parent.mkdir(exist_ok=True)
     image = sitk.GetImageFromArray(array)
     image.SetSpacing((1.0, 1.0, TIME_SPACING))

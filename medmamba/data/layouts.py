@@ -137,6 +137,18 @@ class Layout(BaseModel):
             except re.error as error:
                 raise wrong("where", f"{expression!r} is no regular expression ({error})") from error
 
+    def lines(self) -> list[str]:
+        """Where the files lie, for people."""
+        first = f"{self.split}{' (joined to training)' if self.join else ''}: {' or '.join(self.root)}"
+        lines = [first, *(f"  {pattern}" for pattern in self.images)]
+        lines += [f"  label: {pattern}" for pattern in self.label]
+        kinds = [kind for kind in (self.kind, self.label_kind) if kind not in ("volume", "map")]
+        if kinds:
+            lines.append(f"  kind: {', '.join(kinds)}")
+        if self.name != "{case}":
+            lines.append(f"  case name: {self.name}")
+        return lines
+
     @property
     def trained_on(self) -> bool:
         """The cases go into imagesTr."""

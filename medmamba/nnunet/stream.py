@@ -20,7 +20,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from .. import runtime
-from ..errors import SetupError
+from ..errors import ConfigError
 
 _PREFETCHED = 2
 """Batches that each worker process keeps ready."""
@@ -236,9 +236,9 @@ def fits_shared_memory(shapes: Sequence[tuple[int, ...]], workers: int) -> bool:
 
 
 def check_seed(seed: int | None) -> int:
-    """The seed of a run; None: a new one. SetupError when it is negative."""
+    """The seed of a run; None: a new one. ConfigError when it is negative."""
     if seed is None:
         return int(np.random.SeedSequence().generate_state(1)[0])
     if seed < 0:
-        raise SetupError(f"--seed {seed} is negative.", "Use a number from 0.")
+        raise ConfigError(f"--seed {seed} is negative.", "Use a number from 0.")
     return seed

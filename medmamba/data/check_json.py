@@ -106,10 +106,11 @@ def _read_labels(content: dict[str, Any], description: Description, tell: Any) -
         problem = f"ignore is {last}; it must be the highest value, {len(values)} here."
     elif twice := [value for value, count in Counter(map(str, labels.values())).items() if count > 1]:
         problem = f"Two names have the value {twice[0]}."
+    description.allowed = frozenset(value for members in named.values() for value in members)
     if problem:
         tell("json-labels", problem)
+        return
     description.labels = {name: members for name, members in named.items() if name not in ("background", "ignore")}
-    description.allowed = frozenset(value for members in named.values() for value in members)
     _read_regions(content, description, tell)
 
 

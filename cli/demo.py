@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from . import options
-from .screen import console, number, print_table, training_bar
+from .progress import training_bar
+from .screen import console, number, print_table
 
 
 def register(app: typer.Typer) -> None:
@@ -29,6 +30,8 @@ def demo(
 ) -> None:
     """Plan, preprocess, train, predict, evaluate and draw: under five minutes on two cores."""
     from medmamba.demo import STEPS, DemoOptions, run
+    from medmamba.nnunet.history import HistoryFile
+    from medmamba.nnunet.pictures import Pictures
 
     screen, started = console(), time.monotonic()
 
@@ -37,11 +40,13 @@ def demo(
         screen.print(f"[bold]{STEPS.index(step) + 1}/{len(STEPS)} {step}[/bold] [dim]({clock:.0f} s)[/dim]")
 
     with training_bar() as bar:
-        result = run(DemoOptions(out, data, net, epochs=epochs, device=device), announce, bar)
+        watchers = [bar, HistoryFile(bar.message), Pictures(epochs, bar.message)]
+        result = run(DemoOptions(out, data, net, epochs=epochs, device=device), announce, watchers)
     rows = [(name, number(one.dice), str(one.scored)) for name, one in result.report.labels.items()]
     rows.append(("mean", number(result.report.mean_dice), ""))
     print_table(f"Dice on {len(result.report.cases)} cases that training never saw", ("label", "Dice", "cases"), rows)
     screen.print(f"Picture: {result.picture}\nScores:  {result.report_file}\nModel:   {result.model}")
+    screen.print("Training: progress.png, pictures and history.jsonl beside the model")
     screen.print(f"Done in {time.monotonic() - started:.0f} s. Next, try:")
     root, images = shlex.quote(str(out)), shlex.quote(str(out / "nnUNet_raw" / result.dataset / "imagesTr"))
     where = f"--data-root {root} --dataset {int(result.dataset[7:10])}"

@@ -19,7 +19,7 @@ _BAR = 32
 
 
 class TrainingBar(Watcher):
-    """Two lines that stay in place: how far the whole run is, and what its last steps and last epoch brought.
+    """Three lines that stay in place: how far the whole run is, what its last steps brought, what its last epoch did.
 
     Without a terminal it prints one line an epoch instead. Messages are printed above.
     """
@@ -66,7 +66,7 @@ class TrainingBar(Watcher):
         self._pace.epoch(report)
         self._note()
         scores = f"validation {report.val_loss:.3f}  Dice {report.mean_dice:.3f}"
-        self._last = f"  last {scores}"
+        self._last = f"epoch {report.epoch}: loss {report.train_loss:.3f}  {scores}  {report.seconds:.1f} s"
         if not self._screen.is_terminal:
             speed = f"{self._speed()}  {report.seconds:.1f} s, {clock(self._left())} left"
             line = f"epoch {report.epoch}/{report.epochs}  loss {report.train_loss:.3f}  {scores}  {speed}"
@@ -96,18 +96,20 @@ class TrainingBar(Watcher):
         return None if left is None else max(0.0, left - (time.monotonic() - self._heard))
 
     def _draw(self) -> "RenderableType":
-        """The two lines as they are now."""
+        """The lines as they are now."""
         from rich.console import Group
         from rich.progress_bar import ProgressBar
         from rich.table import Table
         from rich.text import Text
 
         done = self._seen[0]
-        line = Table.grid(padding=(0, 1))
         gone = clock(time.monotonic() - self._began)
         times = f"{done / self._epochs:4.0%}  {gone} gone, {clock(self._left())} left"
-        line.add_row(ProgressBar(total=self._epochs, completed=done, width=_BAR), Text(times))
-        return Group(line, Text(self._status + self._last, no_wrap=True, overflow="ellipsis"))
+        line = Table.grid(padding=(0, 1))
+        width = max(1, min(_BAR, self._screen.width - len(times) - 2))
+        line.add_row(ProgressBar(total=self._epochs, completed=done, width=width), Text(times))
+        lines = (text for text in (self._status, self._last) if text)
+        return Group(line, *(Text(text, no_wrap=True, overflow="ellipsis") for text in lines))
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """The whole way in one call: data, plan, preprocess, train, predict, evaluate, draw."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from .files import read_json, write_json
 
 if TYPE_CHECKING:
     from .evaluate.overlap import Report
-    from .nnunet.training import EpochReport
+    from .nnunet.reports import Watcher
 
 STEPS = ("data", "plan and preprocess", "train", "predict", "evaluate", "draw")
 PHANTOMS = 900
@@ -66,9 +66,9 @@ class _HeldOut:
 def run(
     options: DemoOptions,
     on_step: Callable[[str], None],
-    on_epoch: "Callable[[EpochReport], None] | None" = None,
+    watchers: "Sequence[Watcher]" = (),
 ) -> DemoResult:
-    """Run every step of STEPS, telling `on_step` its name before it begins.
+    """Run every step of STEPS, telling `on_step` its name before it begins; `watchers` see the training.
 
     Raises MedMambaError that names the step in which it failed.
     """
@@ -83,7 +83,7 @@ def run(
 
         preprocess(number, network=options.network, preset=options.preset, configurations=["3d_fullres"])
     with _step("train", on_step):
-        model = _train(number, options, on_epoch)
+        model = _train(number, options, watchers)
         held_out = _held_out(folder, places, content["file_ending"])
     predictions = options.out / "predictions" / folder.name
     with _step("predict", on_step):
@@ -140,7 +140,7 @@ def _linked(data: Path, places: Folders) -> Path:
     return dataset_folder(int(name[7:10]), places)
 
 
-def _train(number: int, options: DemoOptions, on_epoch: "Callable[[EpochReport], None] | None") -> Path:
+def _train(number: int, options: DemoOptions, watchers: "Sequence[Watcher]") -> Path:
     from .nnunet.training import TrainOptions, train
 
     wanted = TrainOptions(
@@ -151,7 +151,7 @@ def _train(number: int, options: DemoOptions, on_epoch: "Callable[[EpochReport],
         device=options.device,
         seed=options.seed,
     )
-    return train(number, wanted, on_epoch=on_epoch)
+    return train(number, wanted, watchers)
 
 
 def _held_out(folder: Path, places: Folders, ending: str) -> _HeldOut:

@@ -192,7 +192,7 @@ def sheet(trainer: "MedMambaTrainer", patch: Patch, found: NDArray[np.bool_], wh
     )
 
 
-def _window(data: NDArray[Any], marked: NDArray[np.bool_]) -> tuple[Any, ...]:
+def _window(data: NDArray[Any], marked: Any) -> tuple[Any, ...]:
     """The part of (C, Y, X) without the edges on which there is nothing: padding of small images, empty background."""
     filled = marked | (data != data[:, :1, :1]).any(0)
     if not filled.any():

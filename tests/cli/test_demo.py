@@ -14,7 +14,9 @@ _SHORT = """
 import sys
 from pathlib import Path
 from medmamba.demo import DemoOptions, run
-run(DemoOptions(Path(sys.argv[1]), epochs=1, iterations=3), on_step=print, on_epoch=print)
+from medmamba.nnunet.history import HistoryFile
+from medmamba.nnunet.pictures import Pictures
+run(DemoOptions(Path(sys.argv[1]), epochs=1, iterations=3), on_step=print, watchers=[HistoryFile(), Pictures()])
 """
 
 
@@ -31,8 +33,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demo")
     done = fresh("-c", _SHORT, folder)
     assert done.returncode == 0, done.stdout + done.stderr
-    steps = [line for line in done.stdout.splitlines() if not line.startswith("EpochReport")]
-    assert steps == ["data", "plan and preprocess", "train", "predict", "evaluate", "draw"]
+    assert done.stdout.splitlines() == ["data", "plan and preprocess", "train", "predict", "evaluate", "draw"]
     return folder
 
 
@@ -41,6 +42,12 @@ def test_report_and_picture(out: Path) -> None:
     assert len(report["cases"]) == 4
     assert set(report["labels"]) == {"capsule", "core", "vessel"}
     assert (out / "Dataset900_Phantoms_overlay.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_training_can_be_seen(out: Path) -> None:
+    fold = next(out.glob("nnUNet_results/*/*/fold_0"))
+    assert json.loads((fold / "history.jsonl").read_text())["dice"].keys() == {"capsule", "core", "vessel"}
+    assert (fold / "pictures" / "epoch_0001.png").is_file() and (fold / "progress.png").is_file()
 
 
 def test_the_commands_go_on_from_there(out: Path, tmp_path: Path) -> None:

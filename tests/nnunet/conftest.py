@@ -1,6 +1,7 @@
 """A tiny dataset with blobs, preprocessed once, and nnU-Net's folders around it."""
 
 import json
+import multiprocessing
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
@@ -11,9 +12,9 @@ import pytest
 import SimpleITK as sitk
 
 from medmamba.nnunet.preparation import preprocess
-from medmamba.nnunet.trainer import EpochReport
+from medmamba.nnunet.reports import EpochReport
 from medmamba.nnunet.training import train
-from tests.nnunet.small_runs import PLAIN, REGIONS, options
+from tests.nnunet.small_runs import PLAIN, REGIONS, Reports, options
 
 CASES = 5
 LABELS = {
@@ -56,9 +57,19 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
+def processes(workplace: Path) -> Any:
+    """Processes that start quickly: a server has imported everything and forks them."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(
+        ["medmamba.nnunet.training", "tests.nnunet.test_survival", "tests.nnunet.test_ranks"]
+    )
+    return context
+
+
+@pytest.fixture(scope="session")
 def run(workplace: Path) -> tuple[Path, list[EpochReport]]:
     reports: list[EpochReport] = []
-    return train(PLAIN, options(), reports.append), reports
+    return train(PLAIN, options(), [Reports(reports)]), reports
 
 
 STAGES = 4

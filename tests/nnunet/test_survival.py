@@ -1,6 +1,5 @@
 """A run that is killed, at whatever moment, and taken up again ends with the bits of one that was left in peace."""
 
-import multiprocessing
 import os
 import random
 import signal
@@ -29,14 +28,6 @@ def _run(results: str, environment: dict[str, str], changes: dict[str, Any]) -> 
         train(PLAIN, options(**{**LENGTH, "save_minutes": 0.0, **changes}))
     except MedMambaError as error:
         os._exit(error.exit_code)
-
-
-@pytest.fixture(scope="session")
-def processes(workplace: Path) -> Any:
-    """Processes that start quickly: a server has imported everything and forks them."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["medmamba.nnunet.training", "tests.nnunet.test_survival"])
-    return context
 
 
 def start(processes: Any, results: Path, **changes: Any) -> Any:

@@ -92,20 +92,6 @@ def test_validation_does_not_switch_on_what_a_network_does_without(
     assert made.network.decoder.deep_supervision is False
 
 
-def test_a_step_without_finite_gradient_changes_nothing(stock: tuple[dict[str, Any], dict[str, Any]]) -> None:
-    made = make(stock, trainers.nnUNetTrainerSegMamba)
-    weight = torch.nn.Parameter(torch.ones(2))
-    optimizer = torch.optim.SGD([weight], 0.1, momentum=0.9)
-    optimizer.register_step_pre_hook(made._drop_bad_gradients)
-    weight.grad = torch.tensor([float("nan"), 1.0])
-    with pytest.warns(UserWarning, match="left out"):
-        optimizer.step()
-    assert weight.tolist() == [1, 1]
-    weight.grad = torch.ones(2)
-    optimizer.step()
-    assert weight.tolist() == pytest.approx([0.9, 0.9])
-
-
 def test_by_name() -> None:
     assert trainers.by_name("nnUNetTrainerVivim") is trainers.nnUNetTrainerVivim
     assert trainers.by_name("nnUNetTrainer") is None

@@ -6,15 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 import SimpleITK as sitk
-import torch
-from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
-from medmamba.errors import ConfigError, DataError, MedMambaError
+from medmamba.errors import ConfigError, DataError, SetupError
 from medmamba.files import read_json
 from medmamba.nnunet import checkpoints, prediction
-from medmamba.nnunet.trainer import EpochReport
+from medmamba.nnunet.reports import EpochReport
 from medmamba.nnunet.training import train
-from tests.nnunet.small_runs import PLAIN, REGIONS, options
+from tests.nnunet.small_runs import PLAIN, REGIONS, Reports, options
 
 
 def test_reports(run: tuple[Path, list[EpochReport]]) -> None:
@@ -32,11 +30,10 @@ def test_nnunet_stays_off_the_console(workplace: Path, capfd: pytest.CaptureFixt
 
 
 def test_the_seed_makes_a_run_repeatable(run: tuple[Path, list[EpochReport]]) -> None:
-    again: list[EpochReport] = []
-    train(PLAIN, options(fold="all"), again.append)
-    more: list[EpochReport] = []
-    train(PLAIN, options(fold="all"), more.append)
-    assert [report.train_loss for report in again] == [report.train_loss for report in more]
+    again, more = Reports(), Reports()
+    train(PLAIN, options(fold="all"), [again])
+    train(PLAIN, options(fold="all"), [more])
+    assert [report.train_loss for report in again.epochs] == [report.train_loss for report in more.epochs]
 
 
 def test_the_plans_beside_the_checkpoint_carry_the_network(run: tuple[Path, list[EpochReport]]) -> None:
@@ -46,9 +43,9 @@ def test_the_plans_beside_the_checkpoint_carry_the_network(run: tuple[Path, list
 
 
 def test_resuming_adds_epochs(run: tuple[Path, list[EpochReport]]) -> None:
-    reports: list[EpochReport] = []
-    fold = train(PLAIN, options(epochs=3, resume=True), reports.append)
-    assert [report.epoch for report in reports] == [3]
+    reports = Reports()
+    fold = train(PLAIN, options(epochs=3, resume=True), [reports])
+    assert [report.epoch for report in reports.epochs] == [3]
     content = checkpoints.read(fold / checkpoints.FINAL)
     assert content["current_epoch"] == 3
     assert len(content["logging"]["train_losses"]) == 3
@@ -61,25 +58,13 @@ def test_resuming_a_finished_run_does_nothing(run: tuple[Path, list[EpochReport]
 
 
 def test_regions_and_ignore_label(workplace: Path, tmp_path: Path) -> None:
-    reports: list[EpochReport] = []
-    fold = train(REGIONS, options(epochs=1, iterations=1), reports.append)
-    assert len(reports[0].dice) == 2
-    assert np.isfinite(reports[0].train_loss)
+    reports = Reports()
+    fold = train(REGIONS, options(epochs=1, iterations=1), [reports])
+    assert len(reports.epochs[0].dice) == 2
+    assert np.isfinite(reports.epochs[0].train_loss)
     image = workplace / "raw/Dataset902_Blobs/imagesTr/c0_0000.nii.gz"
     files = prediction.predict(fold.parent, image, tmp_path, mirror=False, device="cpu")
     assert set(np.unique(sitk.GetArrayFromImage(sitk.ReadImage(str(files[0]))))) <= {0, 1, 2}
-
-
-def test_divergence_ends_the_run(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def poisoned(output: list[torch.Tensor], target: Any) -> torch.Tensor:
-        return output[0].sum() * float("nan")
-
-    monkeypatch.setattr(nnUNetTrainer, "_build_loss", lambda self: poisoned)
-    with (
-        pytest.warns(UserWarning, match="without a finite gradient was left out"),
-        pytest.raises(MedMambaError, match="umamba-bot diverged: no finite gradient in 5 steps"),
-    ):
-        train(PLAIN, options(iterations=10, fold=2))
 
 
 def test_options_that_cannot_be(workplace: Path) -> None:
@@ -94,7 +79,50 @@ def test_options_that_cannot_be(workplace: Path) -> None:
 
 
 def test_too_few_cases_for_five_folds(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("medmamba.nnunet.training._FOLDS", 6)
+    monkeypatch.setattr("medmamba.nnunet.fold_splits.FOLDS", 6)
     (workplace / "preprocessed" / "Dataset901_Blobs" / "splits_final.json").unlink(missing_ok=True)
     with pytest.raises(DataError, match=r"has 5 training cases, too few for 6 folds.*--fold all"):
         train(PLAIN, options())
+
+
+def test_a_new_run_puts_an_earlier_one_aside(workplace: Path) -> None:
+    short, told = options(fold=3, epochs=1, iterations=1), Reports()
+    fold = train(PLAIN, short)
+    first = (fold / checkpoints.FINAL).read_bytes()
+    train(PLAIN, short, [told])
+    assert (fold / checkpoints.PREVIOUS / checkpoints.FINAL).read_bytes() == first
+    assert "earlier run" in told.messages[0]
+
+
+def test_parts_of_a_batch_give_the_gradient_of_the_whole(workplace: Path) -> None:
+    losses = []
+    for accumulate in (1, 3):
+        reports = Reports()
+        train(PLAIN, options(fold=4, batch_size=4, accumulate=accumulate, epochs=1), [reports])
+        losses.append(reports.epochs[0].train_loss)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_recomputed_activations_change_no_bit(run: tuple[Path, list[EpochReport]]) -> None:
+    reports = Reports()
+    train(PLAIN, options(fold=2, recompute=True, epochs=1), [reports])
+    plain = Reports()
+    train(PLAIN, options(fold=2, epochs=1), [plain])
+    assert reports.epochs[0].train_loss == plain.epochs[0].train_loss
+
+
+def test_another_seed_than_the_runs_own(workplace: Path) -> None:
+    train(PLAIN, options(fold=3, epochs=1, iterations=1))
+    with pytest.raises(ConfigError, match="--seed 4 is not the seed of the run to go on with, 3"):
+        train(PLAIN, options(fold=3, epochs=2, iterations=1, seed=4, resume=True))
+
+
+def test_a_full_disk_does_not_end_a_run_before_its_end(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, content: dict[str, Any]) -> None:
+        raise SetupError(f"{path} cannot be written: No space left on device.", "Make room on that disk.")
+
+    monkeypatch.setattr(checkpoints, "write", full)
+    told = Reports()
+    with pytest.raises(SetupError, match=r"checkpoint_final\.pth cannot be written: No space left"):
+        train(PLAIN, options(fold=1, epochs=1, iterations=1), [told])
+    assert any("The run goes on" in message for message in told.messages)

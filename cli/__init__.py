@@ -9,7 +9,22 @@ from medmamba import __version__
 from medmamba.errors import MedMambaError
 from medmamba.runtime import share_cores, take_large_pages
 
-from . import bench, datasets, demo, doctor, env, evaluate, nets, predict, preprocess, train
+from . import (
+    bench,
+    best,
+    datasets,
+    demo,
+    doctor,
+    ensemble,
+    env,
+    evaluate,
+    nets,
+    postprocess,
+    predict,
+    preprocess,
+    train,
+    validate,
+)
 from .screen import show_error
 
 
@@ -36,7 +51,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for _module in (preprocess, train, predict, evaluate):
+for _module in (preprocess, train, validate, best, predict, ensemble, postprocess, evaluate):
     _module.register(app)
 for _module in (nets, datasets, doctor, bench, env, demo):
     _module.register(app)

@@ -27,8 +27,8 @@ def predict(
     preset: options.Preset = "default",
     config: options.Config = "3d_fullres",
     model: Annotated[Path | None, typer.Option(help="Model folder, instead of --dataset and --net.")] = None,
-    fold: Annotated[
-        list[str] | None, typer.Option(help="Fold; repeat to average several. Default: all trained.")
+    folds: Annotated[
+        str | None, typer.Option("--folds", "--fold", help="Average these: 0-4, 0,2,4, all. Default: all trained.")
     ] = None,
     checkpoint: Annotated[str, typer.Option(help="Which file of each fold.")] = "checkpoint_final.pth",
     step_size: Annotated[float, typer.Option(min=0.05, max=1, help="Step between patches, in patches.")] = 0.5,
@@ -36,6 +36,9 @@ def predict(
     engine: Annotated[bool, typer.Option(help="On a CPU: the network in its fast form.")] = True,
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16, or fp16 on GPUs.")] = "auto",
     overwrite: Annotated[bool, typer.Option(help="Write segmentations again that are there already.")] = True,
+    save_probabilities: Annotated[
+        bool, typer.Option("--save-probabilities", help="Also keep what ensembles are made from (.npz).")
+    ] = False,
     device: options.Device = "auto",
     data_root: options.DataRoot = None,
 ) -> None:
@@ -45,6 +48,7 @@ def predict(
     places = folders(data_root)
     places.export()
     from medmamba.engine import reuse_memory
+    from medmamba.nnunet.folds import parse_folds
     from medmamba.nnunet.prediction import predict as run
 
     model = options.model_folder(model, dataset, net, preset, config, places)
@@ -55,7 +59,7 @@ def predict(
         model,
         input,
         output,
-        folds=[options.fold(one) for one in fold] if fold else None,
+        folds=None if folds is None else parse_folds(folds),
         checkpoint=checkpoint,
         step_size=step_size,
         mirror=mirror,
@@ -63,6 +67,7 @@ def predict(
         engine=engine,
         precision=precision,
         overwrite=overwrite,
+        save_probabilities=save_probabilities,
         say=lambda format: typer.echo(f"Precision: {format}"),
         on_case=lambda case, done, total: typer.echo(f"{done}/{total} {case}"),
     )

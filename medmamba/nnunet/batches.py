@@ -60,6 +60,25 @@ def reason(error: Exception) -> str:
     return text.splitlines()[0].rstrip(".") if text else type(error).__name__
 
 
-def threads() -> int:
-    """How many cases to read and count at once: a thread a core, at most nnU-Net's `nnUNet_def_n_proc`."""
-    return max(1, min(runtime.cpu_count(), default_num_processes))
+def threads(memory: int = 0) -> int:
+    """How many cases to work on at once: a thread a core, at most nnU-Net's `nnUNet_def_n_proc`, and at most as many
+    as find `memory` bytes each in half of what is free.
+    """
+    wanted = min(runtime.cpu_count(), default_num_processes)
+    if memory:
+        wanted = min(wanted, _free_memory() // 2 // memory)
+    return max(1, wanted)
+
+
+def _free_memory() -> int:
+    """Bytes that may be used: the machine's, cut down to the container's limit. 0 where the system does not tell."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return 0
+    free = next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")), 0)
+    try:
+        limit, used = (int(Path(f"/sys/fs/cgroup/memory.{name}").read_text()) for name in ("max", "current"))
+    except (OSError, ValueError):  # no such file, or "max": no limit
+        return free
+    return min(free, limit - used)

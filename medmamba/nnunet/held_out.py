@@ -8,7 +8,7 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from ..errors import DataError
-from . import host
+from . import fold_splits, host
 from .folds import Fold
 
 
@@ -29,11 +29,15 @@ def preprocessed_folder(plans: PlansManager, configuration: str) -> Path:
 
 
 def validation_cases(plans: PlansManager, configuration: str, fold: Fold) -> list[str]:
-    """The cases of a fold's validation, sorted, as nnU-Net's own trainer splits (splits_final.json, or made anew).
+    """The cases of a fold's validation, sorted: splits_final.json's, or nnU-Net's own; all of them for fold "all".
 
     Raises DataError when the dataset is not preprocessed.
     """
     folder = preprocessed_folder(plans, configuration)
+    if fold != "all":
+        splits = fold_splits.proposed(folder.parent, folder)
+        if fold < len(splits):
+            return sorted(splits[fold]["val"])
     trainer = SimpleNamespace(
         fold=fold,
         dataset_class=infer_dataset_class(str(folder)),
@@ -42,5 +46,5 @@ def validation_cases(plans: PlansManager, configuration: str, fold: Fold) -> lis
         folder_with_segs_from_previous_stage=None,
         print_to_log_file=lambda *_, **__: None,
     )
-    _, cases = nnUNetTrainer.do_split(trainer)
+    _, cases = nnUNetTrainer.do_split(trainer)  # a fold beyond the split: nnU-Net draws its cases
     return sorted(map(str, cases))

@@ -87,10 +87,9 @@ def score(prediction: Path, reference: Path, files: LabelFiles) -> dict[str, Any
     for file in (prediction, reference):
         if not file.is_file():
             raise DataError(f"{file} is missing.", "It is needed for the score.")
-    with host.muted():
-        figures: dict[str, Any] = compute_metrics(
-            str(reference), str(prediction), files.reader, files.targets, files.labels.ignore_label
-        )
+    figures: dict[str, Any] = compute_metrics(
+        str(reference), str(prediction), files.reader, files.targets, files.labels.ignore_label
+    )
     return figures
 
 

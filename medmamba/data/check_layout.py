@@ -57,7 +57,7 @@ def read_layout(folder: Path, description: Description, test: bool) -> tuple[lis
 
 def _from_folders(folder: Path, split: Split, ending: str, found: list[Finding]) -> list[Case]:
     cases: dict[str, Case] = {}
-    for path in _listed(folder / f"images{_PARTS[split]}"):
+    for path in _listed(folder / f"images{_PARTS[split]}", found):
         if not path.name.endswith(ending):
             if path.name.endswith(ENDINGS) and not path.name.startswith("."):
                 found.append(Finding("other-ending", "", path, f"Does not end in {ending}."))
@@ -69,7 +69,7 @@ def _from_folders(folder: Path, split: Split, ending: str, found: list[Finding])
             cases.setdefault(match[1], Case(match[1], split)).images[int(match[2])] = path
         else:
             found.append(Finding("image-name", stem, path, f"Does not end in _0000{ending}, _0001{ending}, ..."))
-    labels = {path.name[: -len(ending)]: path for path in _listed(folder / f"labels{_PARTS[split]}", ending)}
+    labels = {path.name[: -len(ending)]: path for path in _listed(folder / f"labels{_PARTS[split]}", found, ending)}
     for name, case in cases.items():
         case.label = labels.pop(name, None)
         if case.label is None and split == "training":
@@ -81,11 +81,14 @@ def _from_folders(folder: Path, split: Split, ending: str, found: list[Finding])
     return [cases[name] for name in sorted(cases)]
 
 
-def _listed(folder: Path, ending: str = "") -> list[Path]:
+def _listed(folder: Path, found: list[Finding], ending: str = "") -> list[Path]:
     """Everything in a folder, broken links too; nothing where there is no folder."""
     try:
         return sorted(path for path in folder.iterdir() if path.name.endswith(ending))
     except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        found.append(Finding("permission", "", folder, f"{error.strerror}."))
         return []
 
 

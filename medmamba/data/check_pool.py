@@ -30,20 +30,27 @@ def spread(
     left = list(range(len(jobs)))[::-1]
     while left:
         suspects: list[int] = []
-        yield from _until_one_dies(work, jobs, left, min(processes, len(left)), suspects)
-        for place in suspects:  # one of those in flight did it: each alone, in a process of its own
-            yield place, _alone(work, jobs[place], died)
+        yield from _until_one_dies(work, jobs, left, min(processes, len(left)), _AHEAD, suspects)
+        while suspects:  # one of those in flight did it: now one at a time
+            dead: list[int] = []
+            yield from _until_one_dies(work, jobs, suspects, 1, 1, dead)
+            yield from ((place, died(jobs[place])) for place in dead)
 
 
 def _until_one_dies(
-    work: Callable[..., _Result], jobs: Sequence[Job], left: list[int], processes: int, suspects: list[int]
+    work: Callable[..., _Result],
+    jobs: Sequence[Job],
+    left: list[int],
+    processes: int,
+    ahead: int,
+    unfinished: list[int],
 ) -> Iterator[tuple[int, _Result]]:
-    """Take jobs from the end of `left`; when a process dies, put the unfinished ones into `suspects` and stop."""
+    """Take jobs from the end of `left`; when a process dies, put those in flight into `unfinished` and stop."""
     with _pool(processes) as pool:
         running: dict[Future[_Result], int] = {}
         try:
             while left or running:
-                while left and len(running) < processes * _AHEAD:
+                while left and len(running) < processes * ahead:
                     running[pool.submit(work, *jobs[left[-1]])] = left[-1]
                     left.pop()  # after submit, which refuses when a process died meanwhile
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -51,15 +58,7 @@ def _until_one_dies(
                     result = future.result()
                     yield running.pop(future), result
         except BrokenProcessPool:
-            suspects.extend(running.values())
-
-
-def _alone(work: Callable[..., _Result], job: Job, died: Callable[[Job], _Result]) -> _Result:
-    with _pool(1) as pool:
-        try:
-            return pool.submit(work, *job).result()
-        except BrokenProcessPool:
-            return died(job)
+            unfinished.extend(running.values())
 
 
 def _pool(processes: int) -> ProcessPoolExecutor:

@@ -30,7 +30,7 @@ class Values:
     spread: float = 0.0
     """Interquartile range of what is no padding."""
     digest: str = ""
-    """Of the values, whatever type they are stored in."""
+    """Of an image's values, whatever type they are stored in."""
     labels: Counter[int] = field(default_factory=Counter)
     """Label value -> voxels; of label files only."""
     fractions: int = 0
@@ -41,11 +41,12 @@ class Values:
 
 def summarise(voxels: NDArray[Any], scale: tuple[float, float] | None, label: bool) -> Values:
     """Summarise flat stored voxels; `scale`: slope and intercept to apply first."""
-    values, digest = Values(), hashlib.blake2b(digest_size=16)
+    values, digest = Values(), hashlib.sha1(usedforsecurity=False)
     for start in range(0, voxels.size, _CHUNK):
         chunk = _scaled(voxels[start : start + _CHUNK], scale)
-        with np.errstate(over="ignore"):
-            digest.update(np.ascontiguousarray(chunk, "<f4").data)
+        if not label:
+            with np.errstate(over="ignore"):
+                digest.update(np.ascontiguousarray(chunk, "<f4").data)
         if chunk.dtype.kind == "f":
             finite = np.isfinite(chunk)
             if not finite.all():

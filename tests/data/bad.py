@@ -6,6 +6,7 @@ Each function damages the sound dataset in one place; KINDS names the finding th
 import gzip
 import json
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from typing import Any
 import nibabel
 import numpy as np
 import SimpleITK as sitk
+
+from medmamba.data.check_image import Examined, Role, examine
 
 SHAPE = (12, 10, 8)
 SPACING = (0.8, 0.8, 2.5)
@@ -605,3 +608,10 @@ def table_that_names_a_missing_file(folder: Path) -> None:
 def nothing_to_train_on(folder: Path) -> None:
     for path in (*folder.glob("imagesTr/*"), *folder.glob("labelsTr/*")):
         os.unlink(path)
+
+
+def examine_or_die(path: Path, role: Role, channel: str = "") -> Examined:
+    """A reading library that crashes on some files."""
+    if path.name.startswith("killer"):
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return examine(path, role, channel)

@@ -1,11 +1,10 @@
-"""What commands share when they write to the screen: errors, tables, JSON, the training display."""
+"""What commands share when they write to the screen: errors, tables, JSON."""
 
 import json
 import os
 import sys
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -14,8 +13,6 @@ from medmamba.errors import MedMambaError
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-    from medmamba.nnunet.training import EpochReport
 
 
 def console() -> "Console":
@@ -64,43 +61,3 @@ def print_table(
 def number(value: float | None) -> str:
     """A score with four digits, or a dash."""
     return "-" if value is None else f"{value:.4f}"
-
-
-class TrainingBar:
-    """A progress bar over epochs with the last losses, Dice and the time that remains."""
-
-    def __init__(self, progress: Any) -> None:
-        self._progress = progress
-        self._task = progress.add_task("preparing", total=None)
-        self._told = False
-
-    def __call__(self, report: "EpochReport") -> None:
-        """Show one finished epoch; the callback of `medmamba.nnunet.training.train`."""
-        text = f"loss {report.train_loss:.3f}  validation {report.val_loss:.3f}  Dice {report.mean_dice:.3f}"
-        screen = self._progress.console
-        if not self._told:
-            screen.print(f"Precision: {report.precision}")
-            self._told = True
-        self._progress.update(self._task, total=report.epochs, completed=report.epoch, description=text)
-        if not screen.is_terminal:
-            screen.print(f"epoch {report.epoch}/{report.epochs}  {text}  {report.seconds:.1f} s")
-
-
-@contextmanager
-def training_bar() -> Iterator[TrainingBar]:
-    """Show a `TrainingBar` while the block runs. Without a terminal one line an epoch is printed instead."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.description}"))
-    screen = console()
-    times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
-    # nnU-Net's prints are kept off sys.stdout while it works; rich must not put itself there meanwhile
-    with Progress(*columns, *times, console=screen, disable=not screen.is_terminal, redirect_stdout=False) as progress:
-        yield TrainingBar(progress)

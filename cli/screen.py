@@ -27,7 +27,9 @@ def show_error(error: MedMambaError) -> int:
     if os.environ.get("MEDMAMBA_DEBUG") == "1":
         traceback.print_exception(error)
     else:
-        typer.secho(error.problem, fg="red", bold=True, err=True)
+        several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+        speaker = f"[process {os.environ.get('RANK', '0')}] " if several else ""
+        typer.secho(speaker + error.problem, fg="red", bold=True, err=True)
         if error.remedy:
             typer.echo(error.remedy, err=True)
     return error.exit_code

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from . import options
-from .screen import print_json, training_bar
+from .screen import print_json
 
 if TYPE_CHECKING:
     from medmamba.nnunet.training import TrainOptions
@@ -116,6 +116,8 @@ def _train(number: int, wanted: "TrainOptions", pictures: int, log: str) -> Any:
     from medmamba.nnunet.history import HistoryFile
     from medmamba.nnunet.pictures import Pictures
     from medmamba.nnunet.training import train as run
+
+    from .progress import training_bar
 
     started = time.monotonic()
     with training_bar() as bar:

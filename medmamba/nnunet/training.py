@@ -78,6 +78,7 @@ def train(dataset_id: int, options: TrainOptions, watchers: Sequence[Watcher] = 
         fold = Path(trainer.output_folder)
         if options.validation or trainer.configuration_manager.next_stage_names:
             del trainer.network  # the validation loads its own
+            trainer.wait_for_all()
             validate(
                 fold,
                 device=str(device),

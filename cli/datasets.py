@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from . import check as check_command
-from . import options, prepare
+from . import newcard, options, prepare
 from .screen import print_json, print_table
 
 _app = typer.Typer(no_args_is_help=True, help="Dataset cards: list, show, write; make and check datasets.")
@@ -14,7 +14,7 @@ _app = typer.Typer(no_args_is_help=True, help="Dataset cards: list, show, write;
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (prepare, check_command):
+    for command in (prepare, check_command, newcard):
         command.register(_app)
     app.add_typer(_app, name="datasets")
 

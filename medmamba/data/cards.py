@@ -222,7 +222,7 @@ def read_card(path: Path) -> Card:
         card = Card.model_validate(tomllib.loads(text))
     except FileNotFoundError as error:
         raise DataError(
-            f"There is no card {path}.", "Check the path, or write one: `medmamba datasets new`."
+            f"There is no card {path}.", "Check the path, or let `medmamba datasets new` write it."
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}.", "Mend the file.") from error

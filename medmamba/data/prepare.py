@@ -84,6 +84,9 @@ def prepare(
     if not card.layout:
         raise DataError(f"Card {card.name} does not say how a download looks.", f"Access: {card.access}.")
     source, folder = source.expanduser().absolute(), raw / card.folder_name
+    if twins := [path for path in raw.glob(f"Dataset{card.id:03d}_*") if path != folder]:
+        problem = f"{twins[0]} has the number {card.id:03d} already, and nnU-Net knows datasets by number."
+        raise DataError(problem, f"Rename it, or give the card {card.name} another id.")
     found = match(card, source, leave_out=raw)
     result = Prepared(folder, incomplete=dict(found.incomplete), unlabelled=found.unlabelled)
     result.extra = [os.path.relpath(path, source) for path in found.extra]

@@ -97,11 +97,12 @@ def _examine(cases: list[Case], description: Description, processes: int, on_cas
 
 def _jobs(case: Case, description: Description) -> list[Job]:
     channels = description.channels or ()
+    reader = "nibabel" if description.reader.startswith("Nibabel") or description.ending == ".nii" else "itk"
     images: list[Job] = []
     for number in sorted(case.images):
         role: Role = "image"
-        images.append((case.images[number], role, channels[number] if number < len(channels) else ""))
-    return [*images, *([(case.label, "label")] if case.label else [])]
+        images.append((case.images[number], role, channels[number] if number < len(channels) else "", reader))
+    return [*images, *([(case.label, "label", "", reader)] if case.label else [])]
 
 
 def _ordered(case: Case, known: Mapping[Path, Examined]) -> dict[Path, Examined]:

@@ -29,7 +29,7 @@ def across(results: Sequence[CaseResult], description: Description) -> list[Find
     return [
         *_copies(results),
         *_dimensions(results),
-        *([] if description.reorients else _orientations(results)),
+        *([] if description.reader == "NibabelIOWithReorient" else _orientations(results)),
         *_spacings(results),
         *_intensities(results, description),
         *_never(results, description),

@@ -1,5 +1,8 @@
 """One file of a dataset, read by whichever way its ending asks for and summarised; runs in a worker process."""
 
+import logging
+import math
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +26,9 @@ ENDINGS = (*NIFTI, *ITK, *FLAT, *TIFF)
 _SMALLEST, _LARGEST = 0.01, 50.0
 """mm. Outside a voxel size is implausible for medical images; 999 is nnU-Net's own for stacks."""
 _STACK = 999.0
+_SIGNS: dict[str, tuple[bytes, ...]] = {".png": (b"\x89PNG\r\n\x1a\n",), ".bmp": (b"BM",)}
+_SIGNS.update(dict.fromkeys(TIFF, (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")))
+"""How a file of each ending begins."""
 
 
 @dataclass(frozen=True)
@@ -45,27 +51,28 @@ class Examined:
         return self.values is not None
 
 
-def examine(path: Path, role: Role, channel: str = "") -> Examined:
-    """Read a file to its end and tell all that can be told of it alone; `channel`: the channel's name. Never raises."""
+def examine(path: Path, role: Role, channel: str = "", reader: check_nifti.Reader = "itk") -> Examined:
+    """Read a file to its end and tell all that can be told of it alone. Never raises.
+
+    `channel`: an image's channel name; `reader`: what nnU-Net reads NIfTI with in this dataset.
+    """
     try:
-        return _examine(path, role, channel)
+        return _examine(path, role, channel, reader)
     except UnusableError as error:
         return Examined(path, ((error.kind, error.text),))
     except MemoryError:
         return Examined(path, (("crash", "It needs more memory than there is."),))
     except Exception as error:  # whatever a reader makes of a broken file is a finding, not the end of the run
-        reason = f"{type(error).__name__}: {str(error).strip().splitlines()[-1] if str(error).strip() else ''}"
-        kind = "truncated" if "truncated" in reason.lower() else "not-an-image"
-        return Examined(path, ((kind, f"The reader fails with {reason[:200]}"),))
+        return Examined(path, (("reader-refuses", f"It fails with {type(error).__name__}: {_last(error)}"),))
 
 
-def _examine(path: Path, role: Role, channel: str) -> Examined:
+def _examine(path: Path, role: Role, channel: str, reader: check_nifti.Reader) -> Examined:
     name = path.name.lower()
     components, scale = 1, None
     faults: list[tuple[str, str]] = []
     geometry: Geometry | None = None
     if name.endswith(NIFTI):
-        stored = check_nifti.read(path)
+        stored = check_nifti.read(path, reader)
         voxels, scale, shape = stored.voxels, stored.scale, stored.shape
         geometry, faults = stored.geometry, list(stored.faults)
     elif name.endswith(ITK):
@@ -86,46 +93,96 @@ def _read_itk(path: Path) -> tuple[NDArray[Any], Geometry, int]:
     """Formats that ITK reads: voxels, geometry, components."""
     with readable(path):
         pass
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
     try:
-        image = sitk.ReadImage(str(path))
+        reader.ReadImageInformation()
     except RuntimeError as error:
-        raise UnusableError("not-an-image", f"ITK says: {str(error).strip().splitlines()[-1].strip()[:200]}") from error
-    if image.GetDimension() == 4:
-        raise UnusableError("four-axes", f"Has the shape {numbers(image.GetSize())}.")
-    if (components := image.GetNumberOfComponentsPerPixel()) > 1:
+        raise UnusableError("not-an-image", f"ITK finds no header in it that it knows: {_last(error)}") from error
+    size, spacing, origin, flat = reader.GetSize(), reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection()
+    if len(size) == 4:
+        raise UnusableError("four-axes", f"Has the shape {numbers(size)}.")
+    if len(size) not in (2, 3):
+        raise UnusableError("dimensions", f"Has {len(size)} dimension(s): {numbers(size)}.")
+    if (components := reader.GetNumberOfComponents()) > 1:
         raise UnusableError("data-type", f"Has {components} numbers a voxel.")
-    spacing, direction = image.GetSpacing(), np.array(image.GetDirection()).reshape([image.GetDimension()] * 2)
+    if path.name.lower().endswith(".gipl"):
+        _long_enough(path, reader)
+    try:
+        array = sitk.GetArrayFromImage(reader.Execute())
+    except RuntimeError as error:
+        raise UnusableError("damaged", f"The header can be read, the voxels not: {_last(error)}") from error
     if not (np.isfinite(spacing).all() and min(spacing) > 0):
         raise UnusableError("spacing-invalid", f"The spacing is {numbers(spacing)} mm.")
-    if np.abs(direction.T @ direction - np.eye(len(spacing))).max() > 1e-3:
+    direction = np.array(flat).reshape(len(size), len(size))
+    if not np.abs(direction.T @ direction - np.eye(len(size))).max() < 1e-3:
         raise UnusableError("not-orthogonal", "The direction matrix is no rotation.")
-    geometry = from_lps(image.GetSize(), spacing, image.GetOrigin(), image.GetDirection())
-    return sitk.GetArrayFromImage(image), geometry, components
+    return array, from_lps(size, spacing, origin, flat), components
+
+
+def _long_enough(path: Path, reader: Any) -> None:
+    """ITK fills what a GIPL file lacks with what is in its memory."""
+    one = sitk.Image(1, 1, reader.GetPixelID())
+    wanted = 256 + math.prod(reader.GetSize()) * one.GetSizeOfPixelComponent()
+    if (there := path.stat().st_size) < wanted:
+        raise UnusableError("truncated", f"The header promises {wanted} bytes, the file has {there}.")
+
+
+def _last(error: Exception) -> str:
+    """What a library says, without its own whereabouts."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{lines[-1][:200] if lines else type(error).__name__}"
 
 
 def _read_flat(path: Path, name: str) -> tuple[NDArray[Any], int, tuple[int, ...]]:
     """Photographs and stacks without geometry: voxels, components, shape."""
-    with readable(path):
-        pass
-    if name.endswith(TIFF):
-        import tifffile
-
-        pixels = tifffile.imread(path)
-    else:
-        from skimage.io import imread
-
-        pixels = imread(path)
+    with readable(path) as stream:
+        head = stream.read(8)
+    if not head.startswith(_SIGNS[Path(name).suffix]):
+        raise UnusableError("not-an-image", f"Begins with {head.hex(' ')}, not as {Path(name).suffix} does.")
+    try:
+        pixels = _stack(path) if name.endswith(TIFF) else _photograph(path)
+    except MemoryError:
+        raise
+    except UnusableError:
+        raise
+    except Exception as error:  # each plug-in of these readers has its own
+        kind = "truncated" if "truncated" in str(error) else "damaged"
+        raise UnusableError(kind, f"The reader says: {_last(error)}") from error
     if pixels.dtype.kind not in "iufb":
         raise UnusableError("data-type", f"Is stored as {pixels.dtype}.")
     colour = pixels.ndim == 3 and pixels.shape[-1] in (3, 4)
     if pixels.ndim - colour not in ((2, 3) if name.endswith(TIFF) else (2,)):
         raise UnusableError("dimensions", f"Has the shape {numbers(pixels.shape)}.")
     shape = pixels.shape[:2] if colour else pixels.shape
-    return (
-        pixels.astype(np.uint8) if pixels.dtype.kind == "b" else pixels,
-        pixels.shape[-1] if colour else 1,
-        shape[::-1],
-    )
+    pixels = pixels.astype(np.uint8) if pixels.dtype.kind == "b" else pixels
+    return pixels, pixels.shape[-1] if colour else 1, shape[::-1]
+
+
+def _photograph(path: Path) -> NDArray[Any]:
+    from skimage.io import imread
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a slide of more than 90 megapixels is called a bomb
+        return imread(path)
+
+
+def _stack(path: Path) -> NDArray[Any]:
+    """A TIFF file; tifffile leaves out pages that it cannot find and only logs it."""
+    import tifffile
+
+    said: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    log = logging.getLogger("tifffile")
+    log.addHandler(handler)
+    try:
+        pixels = tifffile.imread(path)
+    finally:
+        log.removeHandler(handler)
+    if said:
+        raise UnusableError("damaged", f"tifffile says: {said[0][:200]}")
+    return pixels
 
 
 def _of_spacing(geometry: Geometry) -> list[tuple[str, str]]:

@@ -24,8 +24,8 @@ class Description:
     allowed: frozenset[int] | None = None
     """Values that label files may hold."""
     training: int | None = None
-    reorients: bool = False
-    """Whether nnU-Net is told to turn all images to one orientation."""
+    reader: str = ""
+    """nnU-Net's reader where dataset.json names one."""
     table: dict[str, Any] | None = None
     """Case -> {"images": [...], "label": ...}, files anywhere on the disk."""
 
@@ -157,7 +157,7 @@ def _read_rest(content: dict[str, Any], description: Description, folder: Path, 
             tell("json-ending", f"It says {ending}, and imagesTr has none; the files end in {description.ending}.")
         else:
             description.ending = ending
-    description.reorients = content.get("overwrite_image_reader_writer") == "NibabelIOWithReorient"
+    description.reader = str(content.get("overwrite_image_reader_writer", ""))
     if "dataset" in content:
         if isinstance(content["dataset"], dict):
             description.table = content["dataset"]

@@ -7,7 +7,7 @@ into zero and lets sform decide the axes and pixdim the spacing.
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Literal, cast
 
 import nibabel
 import numpy as np
@@ -20,8 +20,10 @@ from .geometry import TOLERANCE, Geometry, difference, numbers
 
 _MOST_DEFLATED = 1032
 """Bytes that one byte of a gzip file can at most become."""
-_SHEAR = 1e-3
-"""Cosine between two axes above which ITK refuses the image."""
+_SHEAR, _COLLAPSED = 1e-3, 0.9
+"""Cosine between two axes above which ITK refuses the image, and above which they are no two axes any more."""
+Reader = Literal["itk", "nibabel"]
+"""What nnU-Net reads the dataset with: nibabel for .nii and where dataset.json asks for it."""
 Faults = list[tuple[str, str]]
 """(kind, text) of each thing that is wrong and still lets the voxels be read."""
 
@@ -41,18 +43,22 @@ class Stored:
     faults: Faults
 
 
-def read(path: Path) -> Stored:
-    """Read a NIfTI file in one pass to its end. Raises UnusableError where there are no voxels to be had."""
+def read(path: Path, reader: Reader = "itk") -> Stored:
+    """Read a NIfTI file in one pass to its end, and judge it as what nnU-Net reads it with would.
+
+    Raises UnusableError where there are no voxels to be had.
+    """
     with readable(path) as stream:
         header = _header(recognised(stream.read(HEAD), path))
         faults: Faults = []
         shape = _shape(header, faults)
+        _taken(header, reader)
         voxels = _voxels(header, shape, stream, path)
     dtype = voxels.dtype
     if dtype.kind in "iu" and dtype.itemsize > 4:
         faults.append(("wide-type", f"Is stored as {dtype.name}."))
-    geometry = _geometry(header, shape, faults)
-    if geometry is not None and not faults:
+    geometry = _geometry(header, shape, faults, reader)
+    if reader == "itk" and geometry is not None and not faults:
         _accepted(path)
     slope, intercept = header.get_slope_inter()
     scaled = slope is not None and (slope, intercept) != (1.0, 0.0)
@@ -64,7 +70,7 @@ def read_geometry(path: Path) -> Geometry:
     with readable(path) as stream:
         header = _header(stream.read(HEAD))
     faults: Faults = []
-    geometry = _geometry(header, _shape(header, faults), faults)
+    geometry = _geometry(header, _shape(header, faults), faults, "nibabel")
     if geometry is None:
         raise UnusableError(*faults[-1])
     return geometry
@@ -98,6 +104,15 @@ def _shape(header: Any, faults: Faults) -> tuple[int, ...]:
     return sizes
 
 
+def _taken(header: Any, reader: Reader) -> None:
+    if reader == "itk" and header.sizeof_hdr == nibabel.Nifti2Header.sizeof_hdr:
+        raise UnusableError("reader-refuses", "Is NIfTI-2, which SimpleITK does not read.")
+    if reader == "nibabel" and header["dim"][0] != 3:
+        raise UnusableError(
+            "reader-refuses", f"Has {int(header['dim'][0])} axes; nnU-Net's nibabel reader takes three."
+        )
+
+
 def _voxels(header: Any, shape: tuple[int, ...], stream: BinaryIO, path: Path) -> NDArray[Any]:
     """The stored numbers, flat. Reads to the end, where gzip keeps its checksum."""
     try:
@@ -126,7 +141,7 @@ def _voxels(header: Any, shape: tuple[int, ...], stream: BinaryIO, path: Path) -
     return content.view(dtype)
 
 
-def _geometry(header: Any, shape: tuple[int, ...], faults: Faults) -> Geometry | None:
+def _geometry(header: Any, shape: tuple[int, ...], faults: Faults, reader: Reader) -> Geometry | None:
     """pixdim's spacing with sform's axes, or qform's, as ITK has it. None, and a fault, where they are unusable."""
     count = len(shape)
     spacing = np.array(header["pixdim"][1 : 1 + count], np.float64)
@@ -144,7 +159,7 @@ def _geometry(header: Any, shape: tuple[int, ...], faults: Faults) -> Geometry |
             return None
     grids = {}
     for name, affine in forms.items():
-        grids[name] = _grid(affine, shape, spacing, name, faults)
+        grids[name] = _grid(affine, shape, spacing, name, faults, reader)
         if grids[name] is None:
             return None
     if not grids:
@@ -155,7 +170,12 @@ def _geometry(header: Any, shape: tuple[int, ...], faults: Faults) -> Geometry |
 
 
 def _grid(
-    affine: NDArray[np.float64], shape: tuple[int, ...], spacing: NDArray[np.float64], name: str, faults: Faults
+    affine: NDArray[np.float64],
+    shape: tuple[int, ...],
+    spacing: NDArray[np.float64],
+    name: str,
+    faults: Faults,
+    reader: Reader,
 ) -> Geometry | None:
     count = len(shape)
     matrix, origin = affine[:count, :count], affine[:count, 3]
@@ -167,8 +187,10 @@ def _grid(
     cosines = np.abs(direction.T @ direction - np.eye(count)).max()
     if cosines > _SHEAR:
         away = math.degrees(math.asin(min(1.0, cosines)))
-        faults.append(("not-orthogonal", f"Two axes of the {name} are {away:.2g} degrees off the right angle."))
-        return None
+        kind = "not-orthogonal" if reader == "itk" or cosines > _COLLAPSED else "sheared"
+        faults.append((kind, f"Two axes of the {name} are {away:.2g} degrees off the right angle."))
+        if kind == "not-orthogonal":
+            return None
     farthest = (np.abs(lengths - spacing) / spacing.min() * np.array(shape)).max()
     if farthest > TOLERANCE:
         faults.append(
@@ -194,13 +216,11 @@ def _compare_forms(sform: Geometry | None, qform: Geometry | None, faults: Fault
 
 
 def _accepted(path: Path) -> None:
-    """Ask ITK, which reads NIfTI for nnU-Net, whether it takes the header."""
-    if not path.name.endswith(".nii.gz"):
-        return  # nnU-Net reads .nii through nibabel
+    """Ask ITK whether it takes the header."""
     reader = sitk.ImageFileReader()
     reader.SetImageIO("NiftiImageIO")
     reader.SetFileName(str(path))
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
-        raise UnusableError("reader-refuses", f"ITK says: {str(error).splitlines()[-1].strip()}") from error
+        raise UnusableError("reader-refuses", f"ITK says: {str(error).strip().splitlines()[-1].strip()}") from error

@@ -1,5 +1,6 @@
 """Work spread over processes, so that one that dies takes only its own file with it."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -63,7 +64,7 @@ def _until_one_dies(
 
 def _pool(processes: int) -> ProcessPoolExecutor:
     """A pool whose first process is known to have started."""
-    pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
+    pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_quiet)
     try:
         pool.submit(int).result()
     except BrokenProcessPool as error:
@@ -72,3 +73,8 @@ def _pool(processes: int) -> ProcessPoolExecutor:
             "A script that calls this needs `if __name__ == '__main__':` around it; processes=0 works without.",
         ) from error
     return pool
+
+
+def _quiet() -> None:
+    """C libraries write to the screen what they also report as an error."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)

@@ -70,7 +70,11 @@ KINDS: dict[str, Kind] = {
             "web-page": ("A web page instead of an image", "Log in where it came from and download it again."),
             "pointer": ("A pointer instead of an image", "Fetch the content: git lfs pull, or git annex get."),
             "not-an-image": ("Not an image of its ending", "Replace it by the image, or rename it to what it is."),
-            "reader-refuses": ("The image reader refuses it", "Write the image again."),
+            "reader-refuses": (
+                "nnU-Net's image reader refuses it",
+                'Write it as NIfTI-1 with three axes; or set "overwrite_image_reader_writer": "NibabelIO" (or '
+                '"SimpleITKIO") in dataset.json.',
+            ),
             "crash": ("The process that read it died", "Write the file again; see whether the memory suffices."),
             "data-type": ("Voxel type that cannot be used", "Write the image with one real number a voxel."),
             "four-axes": ("Four axes", "Write one 3-D file a channel: CASE_0000, CASE_0001, ..."),
@@ -81,7 +85,11 @@ KINDS: dict[str, Kind] = {
                 "Two spacings in one header",
                 "Write pixdim and sform again from the true voxel size.",
             ),
-            "not-orthogonal": ("Sheared or degenerate axes", "Resample the image onto an orthogonal grid."),
+            "not-orthogonal": (
+                "Sheared or degenerate axes",
+                "Resample onto an orthogonal grid; a shear alone is read under "
+                '"overwrite_image_reader_writer": "NibabelIO" in dataset.json.',
+            ),
             "not-finite": ("NaN or infinity", "Replace them, by 0 for example, or export the image again."),
             "label-fraction": (
                 "Label values with fractions",
@@ -103,6 +111,7 @@ KINDS: dict[str, Kind] = {
             "case-names": ("Names that differ by upper and lower case only", "Rename one: on some disks they collide."),
             "fourth-axis": ("A fourth axis of length one", "Write it as a 3-D image; some readers refuse it."),
             "wide-type": ("64-bit integers", "Write it as 16 or 32 bit; many readers refuse it."),
+            "sheared": ("Sheared axes", "A gantry tilt? nnU-Net takes the grid for orthogonal. Better resample it."),
             "spacing-odd": ("Implausible spacing", "Look whether the header's voxel size is in millimetres and true."),
             "forms-disagree": ("sform and qform disagree", "Readers differ in which they take. Write both the same."),
             "identity-affine": (

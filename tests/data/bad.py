@@ -610,8 +610,8 @@ def nothing_to_train_on(folder: Path) -> None:
         os.unlink(path)
 
 
-def examine_or_die(path: Path, role: Role, channel: str = "") -> Examined:
+def examine_or_die(path: Path, role: Role, *rest: Any) -> Examined:
     """A reading library that crashes on some files."""
     if path.name.startswith("killer"):
         os.kill(os.getpid(), signal.SIGSEGV)
-    return examine(path, role, channel)
+    return examine(path, role, *rest)

@@ -88,6 +88,15 @@ def test_orientation_is_nothing_where_the_reader_reorients(sound: Path) -> None:
     assert kinds(check(sound, 0)) == []
 
 
+def test_what_nibabel_reads_is_judged_by_nibabel(sound: Path) -> None:
+    bad.sheared_axes(sound)
+    bad.description(sound, overwrite_image_reader_writer="NibabelIO")
+    assert set(kinds(check(sound, 0))) == {"sheared"}
+    bad.fourth_axis_of_one(sound)
+    bad.description(sound, overwrite_image_reader_writer="NibabelIO")
+    assert "reader-refuses" in kinds(check(sound, 0))
+
+
 def test_many_scales_in_mr_are_no_outliers_but_in_ct_they_are(sound: Path) -> None:
     for case, factor in (("c1", 100), ("c2", 1000)):
         bad.change(bad.pet(sound, case), lambda array, factor=factor: array * factor)

@@ -15,7 +15,7 @@ import SimpleITK as sitk
 from ..files import read_json, replacing, write_json
 from . import check_nifti
 from .check_file import UnusableError
-from .check_image import NIFTI
+from .check_image import NIFTI, examine
 from .findings import CheckReport, Rounding
 from .geometry import difference
 
@@ -110,6 +110,10 @@ def _rewrite_itk(file: Path, reference: Path, target: Path) -> dict[str, Any]:
     before = {"spacing": image.GetSpacing(), "origin": image.GetOrigin(), "direction": image.GetDirection()}
     image.CopyInformation(wanted)
     sitk.WriteImage(image, str(target), useCompression=file.suffix != ".gipl")
+    # ITK does not notice a full disk
+    written, read = examine(target, "image").values, examine(file, "image").values
+    if written is None or read is None or written.digest != read.digest:
+        raise UnusableError("", "Could not be written whole; is the disk full?")
     return before
 
 

@@ -74,7 +74,7 @@ def _from_folders(folder: Path, split: Split, ending: str, found: list[Finding])
         case.label = labels.pop(name, None)
         if case.label is None and split == "training":
             missing = folder / "labelsTr" / f"{name}{ending}"
-            found.append(Finding("no-label", name, missing, f"{missing.parent.name}/{missing.name} is not there."))
+            found.append(Finding("no-label", name, missing, "Is not there."))
     for name, path in labels.items():
         text = f"images{_PARTS[split]}/{name}_0000{ending} is not there."
         found.append(Finding("label-without-image", name, path, text))

@@ -3,60 +3,44 @@
 ITK's reader fills what a truncated file lacks, and turns NaN and infinity in NIfTI files into zero, without a word.
 """
 
-import gzip
-import zlib
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import nibabel
-import numpy as np
-from nibabel.filebasedimages import ImageFileError
-
 from ..errors import DataError
+from .check_file import UnusableError, readable
+from .check_image import examine
+from .findings import KINDS
 
 _CHUNK = 2**20
 
 
 def check_complete(path: Path) -> None:
-    """Read a gzip file to its end and compare its checksum; other files pass.
+    """Read a file to its end, a gzip file's checksum included.
 
-    Raises DataError that names a file which is missing, truncated or damaged.
+    Raises DataError that names a file which is missing, may not be read, is truncated or damaged, or plainly is
+    something else than its name says (a web page, a DICOM file, a pointer).
     """
-    if path.suffix != ".gz":
-        return
     try:
-        with gzip.open(path) as stream:
+        with readable(path) as stream:
             while stream.read(_CHUNK):
                 pass
-    except FileNotFoundError as error:
-        raise DataError(f"{path} does not exist.", "Check the path.") from error
-    except (EOFError, OSError, zlib.error) as error:
-        raise DataError(f"{path} is truncated or damaged ({error}).", "Copy or download it again.") from error
-
-
-def check_finite(path: Path) -> None:
-    """Look for NaN and infinity in a NIfTI file of floating numbers; other files pass.
-
-    Raises DataError that names a file with such values, or one that is no NIfTI image.
-    """
-    if not path.name.endswith((".nii", ".nii.gz")):
-        return
-    try:
-        image = nibabel.load(path)
-        if image.get_data_dtype().kind != "f":
-            return
-        values = np.asanyarray(image.dataobj)
-    except (ImageFileError, OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read as NIfTI ({error}).", "Write it again.") from error
-    if bad := values.size - int(np.isfinite(values).sum()):
-        raise DataError(f"{path} has {bad} voxel(s) that are NaN or infinite.", "Replace them, by 0 for example.")
+    except UnusableError as error:
+        raise _error(path, error.kind, error.text) from error
 
 
 def check_image(path: Path) -> None:
-    """`check_complete` and `check_finite`."""
-    check_complete(path)
-    check_finite(path)
+    """`check_complete`, and that it can be read as an image without NaN and infinity. Raises DataError."""
+    examined = examine(path, "image")
+    for kind, text in examined.faults:
+        if kind == "not-finite" or not (examined.usable or kind == "reader-refuses"):
+            raise _error(path, kind, text)
+
+
+def _error(path: Path, kind: str, text: str) -> DataError:
+    title = KINDS[kind].title
+    title = title[0].lower() + title[1:] if title.split()[0].istitle() else title
+    return DataError(f"{path} cannot be used: {title}. {text}", KINDS[kind].remedy)
 
 
 def faulty(paths: Iterable[Path], workers: int) -> list[str]:

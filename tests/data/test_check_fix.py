@@ -89,18 +89,25 @@ def test_header_extensions_slope_and_mode_are_kept(sound: Path) -> None:
     assert np.array_equal(np.asanyarray(after.dataobj), np.asanyarray(image.dataobj))
 
 
-def test_nrrd(sound: Path) -> None:
+@pytest.mark.parametrize("ending", [".nrrd", ".mha", ".gipl"])
+def test_formats_of_itk(sound: Path, ending: str) -> None:
     for path in sound.rglob("*.nii.gz"):
-        sitk.WriteImage(sitk.ReadImage(str(path)), str(path).replace(".nii.gz", ".nrrd"))
+        image = sitk.ReadImage(str(path), sitk.sitkFloat32)
+        image.SetDirection(np.eye(3).ravel().tolist())  # GIPL holds none
+        sitk.WriteImage(image, str(path).replace(".nii.gz", ending))
         path.unlink()
-    bad.description(sound, file_ending=".nrrd")
-    label = sound / "labelsTr" / "c1.nrrd"
+    bad.description(sound, file_ending=ending)
+    label = sound / "labelsTr" / f"c1{ending}"
     image = sitk.ReadImage(str(label))
     array = sitk.GetArrayFromImage(image)
     image.SetOrigin([value + 0.02 for value in image.GetOrigin()])
     sitk.WriteImage(image, str(label))
     report = check(sound, 0)
     assert kinds(report) == ["label-rounding"]
+    before = label.read_bytes()
+    with files_of_at_most(300):
+        assert [refusal.file for refusal in fix_geometry(report)[1]] == [label]
+    assert label.read_bytes() == before
     assert len(fix_geometry(report)[0]) == 1
     assert kinds(check(sound, 0)) == []
     assert np.array_equal(sitk.GetArrayFromImage(sitk.ReadImage(str(label))), array)

@@ -5,8 +5,9 @@ import nibabel
 import numpy as np
 import pytest
 
-from medmamba.data.integrity import check_complete, check_finite, faulty
+from medmamba.data.integrity import check_complete, check_image
 from medmamba.errors import DataError
+from tests.data import bad
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def test_a_whole_file_and_other_formats_pass(whole: Path, tmp_path: Path) -> Non
 def test_a_truncated_file_is_named(whole: Path) -> None:
     short = whole.with_name("short.nii.gz")
     short.write_bytes(whole.read_bytes()[:-20])
-    with pytest.raises(DataError, match=r"short\.nii\.gz is truncated"):
+    with pytest.raises(DataError, match=r"short\.nii\.gz cannot be used: truncated file"):
         check_complete(short)
 
 
@@ -33,26 +34,35 @@ def test_a_flipped_byte_and_a_missing_file_are_named(whole: Path) -> None:
     content = bytearray(whole.read_bytes())
     content[len(content) // 2] ^= 255
     whole.write_bytes(content)
-    with pytest.raises(DataError, match=r"whole\.nii\.gz is truncated or damaged"):
+    with pytest.raises(DataError, match=r"whole\.nii\.gz cannot be used: damaged file"):
         check_complete(whole)
-    with pytest.raises(DataError, match="does not exist"):
+    with pytest.raises(DataError, match=r"none\.nii\.gz cannot be used: file is missing"):
         check_complete(whole.with_name("none.nii.gz"))
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_values_that_are_not_finite_are_counted(tmp_path: Path, bad: float) -> None:
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_not_finite_are_counted(tmp_path: Path, value: float) -> None:
     values = np.zeros((3, 4, 5), np.float32)
     good, hole = tmp_path / "good.nii.gz", tmp_path / "hole.nii.gz"
     nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), good)
-    values[1, 2, 3] = bad
+    values[1, 2, 3] = value
     nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), hole)
-    with pytest.raises(DataError, match=r"hole\.nii\.gz has 1 voxel\(s\) that are NaN or infinite"):
-        check_finite(hole)
-    assert len(faulty([good, hole], workers=2)) == 1
+    check_image(good)
+    with pytest.raises(DataError, match=r"hole\.nii\.gz cannot be used: NaN or infinity. 1 voxel\(s\)"):
+        check_image(hole)
 
 
 def test_what_is_no_nifti_is_named(tmp_path: Path) -> None:
     path = tmp_path / "text.nii"
-    path.write_text("no image")
-    with pytest.raises(DataError, match=r"text\.nii cannot be read as NIfTI"):
-        check_finite(path)
+    path.write_text("no image at all, but long enough to hold a header" * 20)
+    with pytest.raises(DataError, match=r"text\.nii cannot be used: not an image"):
+        check_image(path)
+
+
+def test_geometry_is_no_matter_here(tmp_path: Path) -> None:
+    path, sheared = tmp_path / "sheared.nii.gz", np.eye(4)
+    sheared[0, 1] = 0.3
+    image = nibabel.Nifti1Image(np.zeros(bad.SHAPE, np.float32), sheared)
+    image.set_qform(None, 0)
+    nibabel.save(image, path)
+    check_image(path)

@@ -13,7 +13,7 @@ def _no_child(monkeypatch: pytest.MonkeyPatch) -> None:
 QUICK = ("bench", "scan", "--quick", "--threads", "1", "--workload", "segmamba-3")
 
 
-@pytest.mark.parametrize("command", ["scan", "network", "labels", "kernels"])
+@pytest.mark.parametrize("command", ["scan", "network", "labels", "kernels", "train"])
 def test_help_shows_an_example(run: Any, command: str) -> None:
     result = run("bench", command, "--help")
     assert result.exit_code == 0
@@ -94,3 +94,19 @@ def test_kernels_for_an_architecture_that_does_not_exist(run: Any) -> None:
     result = run("bench", "kernels", "--capability", "20")
     assert result.exit_code == 2
     assert "80, 86, 89, 90" in result.stderr
+
+
+def test_train_table(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from medmamba.bench import training
+
+    rows = tuple(training.Row(name, 8, 1.0, 0.9, 1.1, 0.25, 1.5, 2.0) for name in ("nnU-Net's", "medmamba's"))
+    about = {"device": "x", "gpu": False, "threads": 2, "date": "today", "versions": {"torch": "2", "nnunetv2": "2.8"}}
+    found = training.TrainingReport(
+        about, "D", "3d_fullres", "U", (40, 56, 40), 2, 0, "fp32", rows, 0.0321, (0.01, 0.05), 0.0123
+    )
+    monkeypatch.setattr(training, "run", lambda *arguments: found)
+    table = run("bench", "train", "--device", "cpu")
+    assert table.exit_code == 0
+    assert "patch 40x56x40, batch 2" in table.stdout and "25.0%" in table.stdout
+    assert "+3.2%" in table.stdout and "+1.2%" in table.stdout
+    assert json.loads(run("bench", "train", "--device", "cpu", "--json").stdout)["overhead"] == 0.0321

@@ -148,18 +148,17 @@ def _launched(gpus: int, device: str) -> bool:
 
 
 def _rehearse(number: int, runs: "list[TrainOptions]", as_json: bool) -> None:
-    from dataclasses import asdict
-
+    """Say what the runs would do."""
     from medmamba.nnunet.rehearsal import rehearse
 
     from .rehearsal import show_rehearsal
 
     found = [rehearse(number, run) for run in runs]
     if as_json:
-        print_json([asdict(one) for one in found])
+        print_json([one.as_json() for one in found])
         return
     for one in found:
-        show_rehearsal(one, as_json)
+        show_rehearsal(one)
 
 
 def _next_steps(

@@ -16,6 +16,7 @@ RUN = "medmamba"
 FINAL, BEST, LATEST = "checkpoint_final.pth", "checkpoint_best.pth", "checkpoint_latest.pth"
 PREVIOUS = "previous"
 """Sub-folder of a fold for the checkpoints of an earlier run."""
+_HISTORY = "history.jsonl"
 _SCALAR = np.float64(0).__reduce__()[0]
 _NUMPY: list[Any] = [
     _SCALAR,
@@ -74,8 +75,9 @@ def write(path: Path, content: dict[str, Any]) -> None:
 
 
 def put_aside(fold: Path) -> bool:
-    """Move a fold's checkpoints into its sub-folder for earlier runs; whether there were any."""
+    """Move a fold's checkpoints and history into its sub-folder for earlier runs; whether there were checkpoints."""
     there = [fold / name for name in (FINAL, LATEST, BEST) if (fold / name).is_file()]
+    there += [fold / _HISTORY] if there and (fold / _HISTORY).is_file() else []
     for file in there:
         (fold / PREVIOUS).mkdir(exist_ok=True)
         file.replace(fold / PREVIOUS / file.name)

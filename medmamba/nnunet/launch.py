@@ -1,5 +1,6 @@
 """Starting a command once for each GPU of this machine."""
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -26,13 +27,13 @@ def launch(arguments: Sequence[str], count: int, device: torch.device) -> None:
         raise ConfigError(
             f"--gpus {count}: this machine has {torch.cuda.device_count()}.", "Use as many as there are, or fewer."
         )
-    os.environ.setdefault("LOGLEVEL", "CRITICAL")  # the processes' own words say more; read when this is imported:
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.run import get_args_parser, run
 
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, torch.get_num_threads() // count)))
     options = ["--standalone", f"--nproc-per-node={count}", "-m", "medmamba.cli", *arguments]
+    logging.disable(logging.CRITICAL)  # the processes' own words say more than torchrun's
     try:
         run(get_args_parser().parse_args(options))
     except SignalException as error:
@@ -42,6 +43,8 @@ def launch(arguments: Sequence[str], count: int, device: torch.device) -> None:
         ended = MedMambaError(f"Process {failure.local_rank} of {count} failed; its own words are above.")
         ended.exit_code = failure.exitcode if failure.exitcode > 0 else 128 - failure.exitcode
         raise ended from error
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def own_arguments() -> list[str]:

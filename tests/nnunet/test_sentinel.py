@@ -108,4 +108,4 @@ def test_the_third_time_ends_the_run_and_leaves_the_checkpoint(
     with pytest.raises(MedMambaError, match=r"diverged for the third time \(epoch 2, step 2\).*0.09 times") as caught:
         train(PLAIN, options(fold=2, epochs=3), [told])
     assert len(told.messages) >= 2
-    assert "checkpoints in" in caught.value.remedy
+    assert "lower learning rate" in caught.value.remedy

@@ -12,6 +12,7 @@ from nibabel.filebasedimages import ImageFileError
 from numpy.typing import NDArray
 
 from ..errors import DataError
+from .integrity import check_complete
 
 ENDINGS = (".nii.gz", ".nii")
 
@@ -28,7 +29,8 @@ def load(path: Path) -> Any:
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist.", "Check the download.") from error
     except (ImageFileError, EOFError, OSError, ValueError, zlib.error) as error:
-        raise DataError(f"{path} cannot be read as NIfTI ({error}).", "Download it again.") from error
+        check_complete(path)
+        raise DataError(f"{path} is no NIfTI image.", "Download it again.") from error
 
 
 def voxels(image: Any, path: Path) -> NDArray[Any]:

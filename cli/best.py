@@ -65,14 +65,15 @@ def best(
 
 def _show(found: "Best") -> None:
     """The ranking, what post-processing does to the best, and what was not compared."""
+    from medmamba.nnunet.postprocess import describe
+    from medmamba.nnunet.scoring import LabelFiles
+
     rows = [(str(place), one.label, number(one.dice)) for place, one in enumerate(found.candidates, start=1)]
     print_table("Mean Dice on the cross-validation", ("", "model", "Dice"), rows, right=("Dice",))
     choice = found.choice
     before, after = ({**labels} for labels in (choice.before, choice.after))
     before["mean"], after["mean"] = choice.mean_before, choice.mean_after
-    from medmamba.nnunet.postprocess import describe
-
-    title = f"Post-processing of the best: {describe(choice.rules)}"
+    title = f"Post-processing of the best: {describe(choice.rules, LabelFiles.of(found.winner.folder))}"
     if choice.rules:
         columns = ("label", "Dice", "processed")
         print_table(title, columns, [(key, number(before[key]), number(after[key])) for key in before], columns[1:])

@@ -1,6 +1,7 @@
 """medmamba validate: predict and score the held-out cases of trained folds."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -61,12 +62,16 @@ def validate(
             precision=precision,
             save_probabilities=save_probabilities,
             overwrite=overwrite,
-            on_case=lambda case, done, total, fold=fold: typer.echo(f"fold {fold}: {done}/{total} {case}"),
+            on_case=partial(_told, fold),
         )
         assert result is not None, "this is the only process"
         typer.echo(f"fold {fold}: mean Dice {number(result.mean_dice)} in {result.cases} cases, {result.folder}")
     if len(chosen) > 1:
         show_crossval(place, chosen)
+
+
+def _told(fold: "Fold", case: str, done: int, total: int) -> None:
+    typer.echo(f"fold {fold}: {done}/{total} {case}")
 
 
 def show_crossval(model_folder: Path, folds: Sequence["Fold"]) -> None:

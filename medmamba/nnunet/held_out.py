@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 from nnunetv2.training.dataloading.nnunet_dataset import infer_dataset_class
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
@@ -28,6 +29,16 @@ def preprocessed_folder(plans: PlansManager, configuration: str) -> Path:
     return folder
 
 
+def dataset_class(folder: Path) -> Any:
+    """nnU-Net's class that reads the preprocessed cases of a folder. DataError when it holds two kinds of files."""
+    try:
+        return infer_dataset_class(str(folder))
+    except (AssertionError, KeyError) as error:
+        raise DataError(
+            f"{folder} holds other files than preprocessed cases, or two kinds of these.", "Preprocess it anew."
+        ) from error
+
+
 def validation_cases(plans: PlansManager, configuration: str, fold: Fold) -> list[str]:
     """The cases of a fold's validation, sorted: splits_final.json's, or nnU-Net's own; all of them for fold "all".
 
@@ -40,7 +51,7 @@ def validation_cases(plans: PlansManager, configuration: str, fold: Fold) -> lis
             return sorted(splits[fold]["val"])
     trainer = SimpleNamespace(
         fold=fold,
-        dataset_class=infer_dataset_class(str(folder)),
+        dataset_class=dataset_class(folder),
         preprocessed_dataset_folder=str(folder),
         preprocessed_dataset_folder_base=str(folder.parent),
         folder_with_segs_from_previous_stage=None,

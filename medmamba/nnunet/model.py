@@ -49,7 +49,8 @@ class Model:
         self.configuration = self.plans.get_configuration(first["init_args"]["configuration"])
         self.ending: str = self.dataset["file_ending"]
         self.channels = len(self.dataset.get("channel_names") or self.dataset["modality"])
-        self.labels = self.plans.get_label_manager(self.dataset)
+        with host.muted():
+            self.labels = self.plans.get_label_manager(self.dataset)
         self.network = self._network(first["trainer_name"])
         if running.device.type == "cpu" and running.engine:
             self.precision = engine_precision(self._wanted_precision() or "auto")

@@ -14,12 +14,14 @@ Names = dict[tuple[str, str], Any]
 """(module, name) in the file -> what it may become."""
 
 _ARRAY, _SCALAR = np.zeros(1).__reduce__()[0], np.float64(0).__reduce__()[0]
+_BUFFER: Any = np.zeros(1).__reduce_ex__(5)[0]
 VALUES: Names = {
     ("collections", "OrderedDict"): OrderedDict,
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,
     **{(f"numpy.{core}.multiarray", "_reconstruct"): _ARRAY for core in ("core", "_core")},
     **{(f"numpy.{core}.multiarray", "scalar"): _SCALAR for core in ("core", "_core")},
+    **{(f"numpy.{core}.numeric", "_frombuffer"): _BUFFER for core in ("core", "_core")},
 }
 """Plain values need no names; besides them nnU-Net's files hold numpy's numbers and arrays (names of numpy 1 and 2)."""
 _FUNCTION = remove_all_but_largest_component_from_segmentation

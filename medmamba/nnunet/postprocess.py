@@ -138,6 +138,14 @@ def process(
     return list(written.values())
 
 
-def describe(rules: Sequence[Rule]) -> str:
-    """Rules in one line, for people."""
-    return ", then ".join(f"largest component of {list(rule.labels)}" for rule in rules) or "none helps"
+def describe(rules: Sequence[Rule], files: LabelFiles | None = None) -> str:
+    """Rules in one line, for people; with the names that `files` gives the labels."""
+
+    def name(labels: tuple[int, ...]) -> str:
+        if files is None:
+            return " + ".join(map(str, labels))
+        region = files.name(labels)
+        return " + ".join(map(files.name, labels)) if region == str(labels) else region
+
+    listed = ", then of ".join(name(rule.labels) for rule in rules)
+    return f"largest component of {listed}" if rules else "none helps"

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -30,22 +31,25 @@ class LabelFiles:
     @classmethod
     def of(cls, folder: Path) -> "LabelFiles":
         """Of a model folder, or of a folder of predictions. DataError when one of the two files is missing."""
-        return cls(read_json(folder / "dataset.json"), PlansManager(read_json(folder / "plans.json")))
+        found = cls(read_json(folder / "dataset.json"), PlansManager(read_json(folder / "plans.json")))
+        assert found.labels and found.reader  # looked up once, and here: muting is not for threads
+        return found
 
     @property
     def ending(self) -> str:
         """`.nii.gz`, mostly."""
         return str(self.dataset["file_ending"])
 
-    @property
+    @cached_property
     def reader(self) -> Any:
         """nnU-Net's reader and writer of images."""
         return self.plans.image_reader_writer_class()
 
-    @property
+    @cached_property
     def labels(self) -> Any:
         """nnU-Net's label manager."""
-        return self.plans.get_label_manager(self.dataset)
+        with host.muted():
+            return self.plans.get_label_manager(self.dataset)
 
     @property
     def targets(self) -> list[Target]:

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from nnunetv2.inference.export_prediction import resample_and_save
-from nnunetv2.training.dataloading.nnunet_dataset import infer_dataset_class
 
 from .. import runtime
 from ..errors import DataError
@@ -100,7 +99,7 @@ class _Work:
         self.configuration_name = self.base.name.rpartition("__")[2]
         self.configuration = self.plans.get_configuration(self.configuration_name)
         self.data = held_out.preprocessed_folder(self.plans, self.configuration_name)
-        self.dataset_class = infer_dataset_class(str(self.data))
+        self.dataset_class = held_out.dataset_class(self.data)
         self.cases = held_out.validation_cases(self.plans, self.configuration_name, _number(fold))
 
     def predict(self, cases: list[str], overwrite: bool, on_case: OnCase | None) -> dict[str, str]:
@@ -153,7 +152,7 @@ class _Work:
     def _write_next_stage(self, logits: Any, properties: dict[str, Any], case: str, stage: str, file: Path) -> None:
         """The label map on the grid of the next stage's preprocessed case."""
         data = self.data.parent / self.plans.get_configuration(stage).data_identifier
-        dataset_class = infer_dataset_class(str(data))
+        dataset_class = held_out.dataset_class(data)
         shape = dataset_class(str(data), [case]).load_case(case)[0].shape[1:]
         with host.muted(), replacing(file) as temporary:
             resample_and_save(

@@ -52,16 +52,16 @@ def made_model(
             label_map = spoil(case, truth.astype(np.uint8))
             SimpleITKIO().write_seg(label_map, str(folder / f"{case}.nii.gz"), properties)
             if probabilities:
-                write_probabilities(folder / case, _probabilities(label_map, labels), properties)
+                write_probabilities(folder / case, _probabilities(label_map, truth, labels), properties)
     return model
 
 
-def _probabilities(label_map: NDArray[Any], labels: Any) -> NDArray[np.float32]:
-    """0.8 where a label or region is, the rest shared; nnU-Net's (classes or regions, *size)."""
+def _probabilities(label_map: NDArray[Any], truth: NDArray[Any], labels: Any) -> NDArray[np.float32]:
+    """0.8 for the label or region that is there, 0.5 where that is wrong; nnU-Net's (classes or regions, *size)."""
     targets = labels.foreground_regions if labels.has_regions else labels.all_labels
-    masks = [np.isin(label_map, target).astype(np.float32) for target in targets]
-    low = 0.2 if labels.has_regions else 0.2 / (len(masks) - 1)
-    return np.stack([np.where(mask > 0, 0.8, low) for mask in masks]).astype(np.float32)
+    sure = np.where(label_map == truth, 0.8, 0.5)
+    rest = (1 - sure) / (1 if labels.has_regions else len(targets) - 1)
+    return np.stack([np.where(np.isin(label_map, target), sure, rest) for target in targets]).astype(np.float32)
 
 
 def noise(share: float, seed: int) -> Spoil:

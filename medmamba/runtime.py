@@ -12,6 +12,7 @@ from .errors import SetupError
 if TYPE_CHECKING:
     import torch
 
+_CGROUP = Path("/sys/fs/cgroup")
 _FLAGS_THAT_MATTER = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_tile", "amx_bf16", "asimd", "bf16")
 
 
@@ -96,3 +97,67 @@ def free_disk(folder: Path) -> int:
     while not folder.exists():
         folder = folder.parent
     return shutil.disk_usage(folder).free
+
+
+def free_memory(device: "torch.device | None" = None) -> int | None:
+    """Free bytes of memory of a CUDA device, else of the host; None where the system does not tell.
+
+    The host's is what the system can give without swapping, cut down to what the container's limit leaves.
+    """
+    if device is not None and device.type == "cuda":
+        import torch
+
+        # what torch's allocator holds and does not use is free to us, too
+        held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + held
+    known = [size for size in (_available(), _left_to_container()) if size is not None]
+    return min(known, default=None)
+
+
+def _available() -> int | None:
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
+
+
+def _left_to_container() -> int | None:
+    """What the limits on this process' control groups (v2 or v1) leave; None without a limit.
+
+    A batch system sets them on an inner group, a container on what looks like the root. Cached files count as free, for
+    they give way.
+    """
+    left = [
+        _left(folder / limit, folder / used, cached)
+        for version, (limit, used, cached) in _LIMITS.items()
+        for folder in _groups(version)
+    ]
+    return min((size for size in left if size is not None), default=None)
+
+
+_LIMITS = {
+    "": ("memory.max", "memory.current", "inactive_file"),
+    "memory": ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+}
+
+
+def _groups(controller: str) -> list[Path]:
+    """The folders of this process' control group and of those around it."""
+    root = _CGROUP / controller
+    try:
+        lines = [line.split(":", 2) for line in Path("/proc/self/cgroup").read_text().splitlines()]
+    except OSError:
+        return [root]
+    inner = next((path for _, names, path in lines if controller in names.split(",")), "/")
+    parts = [part for part in inner.split("/") if part not in ("", "..")]
+    return [root.joinpath(*parts[:count]) for count in range(len(parts) + 1)]
+
+
+def _left(limit: Path, used: Path, cached: str) -> int | None:
+    try:
+        free = int(limit.read_text()) - int(used.read_text())
+        statistics = limit.with_name("memory.stat").read_text().split()
+    except (OSError, ValueError):  # no such file, or "max": no limit
+        return None
+    return max(0, free + int(statistics[statistics.index(cached) + 1] if cached in statistics else 0))

@@ -23,6 +23,12 @@ from .originals import only
 
 _PATCH = 4  # the decoder's two convolutional levels, at 1/2 and at full size, are what doubles it back
 _FEATURES = 16
+_STAGES = 3
+
+
+def _divisor(stages: int) -> tuple[int, int, int]:
+    side = _PATCH * 2 ** (stages - 1)
+    return side, side, side
 
 
 class ActivatedConv(nn.Module):
@@ -105,6 +111,7 @@ class MambaMorph(nn.Module):
     trans_skip, conv_skip: hand the maps of the Mamba stages, and of two plain convolutions, on to the decoder.
     feature_extractor: register 16 learnt features of each image instead of the intensities.
     diffeomorphic: the head's output is a velocity, integrated in `integration_steps` squarings; else the displacement.
+    strides: accepted because nnU-Net reads the pooling of a plan from it; the network halves after the patches of 4.
     mixer, stochastic_shuffle: see `medmamba.blocks.mixers`.
 
     Displacements are in voxels of the fixed grid, components in array order. An untrained network is the identity.
@@ -115,7 +122,7 @@ class MambaMorph(nn.Module):
         self,
         input_channels: int = 1,
         embed_dim: int = 96,
-        stages: int = 3,
+        stages: int = _STAGES,
         reg_head_chan: int = 16,
         d_state: int = 16,
         d_conv: int = 4,
@@ -128,13 +135,14 @@ class MambaMorph(nn.Module):
         feature_extractor: bool = True,
         diffeomorphic: bool = True,
         integration_steps: int = 7,
+        strides: Sequence[Sequence[int]] | None = None,
         mixer: str = "mamba",
         stochastic_shuffle: float = 0.0,
     ) -> None:
         super().__init__()
         if stages < 1:
             raise ConfigError(f"MambaMorph got {stages} stages.", "It needs at least one.")
-        self.divisor = (_PATCH * 2 ** (stages - 1),) * 3
+        self.divisor = _divisor(stages)
         self.trans_skip, self.conv_skip = trans_skip, conv_skip
         self.diffeomorphic, self.integration_steps = diffeomorphic, integration_steps
         self.feature_extractor = FeatureExtractor(input_channels) if feature_extractor else None
@@ -150,6 +158,21 @@ class MambaMorph(nn.Module):
         self.reg_head = nn.Sequential(_small_conv(reg_head_chan))
         self._freeze_unused()
         set_stochastic_shuffle(self, stochastic_shuffle)
+
+    @classmethod
+    def patch_divisor(
+        cls, patch_size: Sequence[int], unet_arguments: Mapping[str, Any], config: Mapping[str, Any]
+    ) -> tuple[int, ...]:
+        """4 * 2^(stages - 1) per axis."""
+        return _divisor(config.get("stages", _STAGES))
+
+    @classmethod
+    def plan_arguments(
+        cls, patch_size: Sequence[int], unet_arguments: Mapping[str, Any], config: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """The preset's arguments, and as strides the grids of the Mamba stages."""
+        halvings = [[2] * 3 for _ in range(config.get("stages", _STAGES) - 1)]
+        return {**config, "strides": [[1] * 3, [_PATCH] * 3, *halvings]}
 
     def _add_decoder(self, widths: Sequence[int], head: int) -> None:
         """`up1`, `up2`, ...: back over the Mamba stages, then over the two convolutional levels."""

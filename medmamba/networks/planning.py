@@ -19,7 +19,6 @@ def fit_patch(
     `unet_arguments` is the `arch_kwargs` of the stock plan, `config` the network arguments of a preset.
     Raises ConfigError when the network has no version for that many axes.
     """
-    _check_task(name)
     dims = info(name).spatial_dims
     if len(patch_size) not in dims:
         only = " and ".join(f"{d}-D" for d in dims)
@@ -40,10 +39,4 @@ def plan_arguments(
 
     Without input_channels, num_classes and deep_supervision, which nnU-Net adds itself. Arguments as `fit_patch`.
     """
-    _check_task(name)
     return network_class(name).plan_arguments(patch_size, unet_arguments, config or {})  # type: ignore[attr-defined]
-
-
-def _check_task(name: str) -> None:
-    if info(name).task == "registration":
-        raise ConfigError(f"{name} registers images, nnU-Net's plans are for segmentation.", "Choose another network.")

@@ -5,7 +5,7 @@ carries our class and its arguments is all that stock trainers, stock commands a
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -46,6 +46,8 @@ def refusal(network: str, plans: Mapping[str, Any], configuration: Mapping[str, 
     dims = len(configuration["patch_size"])
     if dims not in info(network).spatial_dims:
         return f"{network} works on volumes and this is a {dims}-D configuration"
+    if info(network).task == "registration" and ("previous_stage" in configuration or "next_stage" in configuration):
+        return f"{network} registers images at one resolution, so it takes neither a low-resolution stage nor a cascade"
     if network != "vivim":
         return ""
     if "previous_stage" in configuration or "next_stage" in configuration:
@@ -126,17 +128,32 @@ def _with_network(configuration: dict[str, Any], network: str, preset: Preset) -
             f"These plans carry {carried}, not {network}.",
             f"Take nnU-Net's own plans (nnUNetPlans) or {presets.plans_name(network)}.",
         )
-    unet = _unet_arguments(configuration["architecture"])
+    unet = unet_arguments(configuration["architecture"])
     wanted = tuple(configuration["patch_size"])
     size = preset.recipe.patch_size
+    if info(network).task == "registration":  # whole images: what a patch cannot see it cannot align
+        wanted = tuple(round(size) for size in configuration["median_image_size_in_voxels"])
     if size is not None and len(size) == len(wanted):
-        wanted = _cut(size, configuration["median_image_size_in_voxels"])
-    patch = tuple(int(size) for size in fit_patch(network, wanted, unet, preset.config))
+        wanted = cut(size, configuration["median_image_size_in_voxels"])
     _warn_of_anisotropy(network, configuration)
+    batch = preset.recipe.batch_size or configuration["batch_size"]
+    return carrying(configuration, network, preset, wanted, unet, batch)
+
+
+def carrying(
+    configuration: Mapping[str, Any],
+    network: str,
+    preset: Preset,
+    patch_size: Sequence[int],
+    unet: Mapping[str, Any],
+    batch_size: int,
+) -> dict[str, Any]:
+    """A configuration with our network in it, in the topology of the U-Net arguments `unet`; the patch is fitted."""
+    patch = tuple(int(size) for size in fit_patch(network, patch_size, unet, preset.config))
     return {
         **configuration,
         "patch_size": list(patch),
-        "batch_size": preset.recipe.batch_size or configuration["batch_size"],
+        "batch_size": batch_size,
         "architecture": {
             "network_class_name": info(network).class_path,
             "arch_kwargs": plan_arguments(network, patch_size=patch, unet_arguments=unet, config=preset.config),
@@ -145,13 +162,18 @@ def _with_network(configuration: dict[str, Any], network: str, preset: Preset) -
     }
 
 
-def _cut(patch_size: tuple[int, ...], median_size: list[float]) -> tuple[int, ...]:
+def channels_of_each_image(channels: int) -> int:
+    """Channels of one image of a pair: two modalities of a case are the two images, else each case is one image."""
+    return 1 if channels == 2 else channels
+
+
+def cut(patch_size: tuple[int, ...], median_size: list[float]) -> tuple[int, ...]:
     """The patch cut to the images' median size: padding small images up to a large patch costs time for nothing."""
     medians = median_size[-len(patch_size) :]
     return tuple(min(size, max(1, round(median))) for size, median in zip(patch_size, medians, strict=True))
 
 
-def _unet_arguments(architecture: Mapping[str, Any]) -> dict[str, Any]:
+def unet_arguments(architecture: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of the planned U-Net, plain or with residual encoder."""
     arguments = deepcopy(dict(architecture["arch_kwargs"]))
     needed = ("strides", "kernel_sizes", "features_per_stage", "n_conv_per_stage_decoder")

@@ -29,8 +29,8 @@ class Recipe(BaseModel):
     weight_decay: float = Field(3e-5, ge=0)
     eps: float = Field(1e-8, gt=0)
     """Of adam and adamw."""
-    schedule: Literal["poly", "cosine"] = "poly"
-    """"poly": (1 - epoch / epochs)^0.9; "cosine": half a cosine down to `final_fraction`."""
+    schedule: Literal["poly", "cosine", "constant"] = "poly"
+    """"poly": (1 - epoch / epochs)^0.9; "cosine": half a cosine down to `final_fraction`; "constant": as it is."""
     final_fraction: float = Field(0.0, ge=0, lt=1)
     """Where the cosine ends, as a fraction of the learning rate."""
     warmup_epochs: int = Field(0, ge=0)
@@ -41,10 +41,10 @@ class Recipe(BaseModel):
     validation_iterations: int = Field(50, gt=0)
     """Validation batches an epoch."""
     batch_size: int | None = Field(None, gt=0)
-    """None: what nnU-Net planned."""
+    """None: as planned for the memory at hand."""
     patch_size: tuple[int, ...] | None = None
     """Voxels in the plan's axis order, cut to the images' median size; None, and for
-    configurations with another number of axes: what nnU-Net planned."""
+    configurations with another number of axes: as planned for the memory at hand."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
 
     @property
@@ -56,6 +56,8 @@ class Recipe(BaseModel):
         """The learning rate of an epoch, counted from 0."""
         if epoch < self.warmup_epochs:
             return self.learning_rate * (epoch + 1) / (self.warmup_epochs + 1)
+        if self.schedule == "constant":
+            return self.learning_rate
         done = min(1.0, (epoch - self.warmup_epochs) / max(1, self.epochs - self.warmup_epochs))
         if self.schedule == "poly":
             return self.learning_rate * (1 - done) ** 0.9
@@ -80,6 +82,8 @@ class Preset(BaseModel):
     config: dict[str, Any] = Field(default_factory=dict)
     """Keyword arguments of the network class that override what the plan and the class say."""
     recipe: Recipe
+    reproduces: bool = False
+    """A published setting: patch and batch size stay as they are, whatever memory there is."""
     reference: str = ""
 
 

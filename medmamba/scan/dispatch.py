@@ -6,7 +6,9 @@ stands in `PATHS`, best first. A new path is one module and one line here.
 
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -18,6 +20,7 @@ from . import chunked, cpu, mamba_ssm, triton
 VARIABLE = "MEDMAMBA_SCAN"
 REFERENCE = "reference"
 _SLOW_FROM = 10**8
+_assumed: ContextVar[str] = ContextVar("assumed scan path", default="")
 
 
 @dataclass(frozen=True)
@@ -88,11 +91,21 @@ def choose(device: torch.device, dtype: torch.dtype) -> Choice:
 
 def path_name(device: torch.device, dtype: torch.dtype) -> str:
     """The name of the path that `choose` picks; torch.compile takes it for a constant instead of looking inside."""
-    return choose(device, dtype).name
+    return _assumed.get() or choose(device, dtype).name
 
 
 # What torch.compiler.assume_constant_result sets, without the seconds that its import of the compiler takes.
 path_name._dynamo_marked_constant = True  # type: ignore[attr-defined]
+
+
+@contextmanager
+def assume(name: str) -> Iterator[None]:
+    """Have calls on fake tensors take the path `name` unasked, as if the device that it needs were here."""
+    token = _assumed.set(name)
+    try:
+        yield
+    finally:
+        _assumed.reset(token)
 
 
 def explain(device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> str:

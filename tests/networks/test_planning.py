@@ -38,6 +38,15 @@ def test_2d_is_refused_where_there_is_none():
         fit_patch("segmamba", (64, 64), UNET)
 
 
-def test_registration_has_no_plan():
-    with pytest.raises(ConfigError, match="mambamorph registers"):
-        fit_patch("mambamorph", (16, 16, 16), UNET)
+def test_a_plan_entry_for_registration_builds_the_network():
+    config = {"embed_dim": 12, "reg_head_chan": 4, "stages": 2}
+    patch = fit_patch("mambamorph", (17, 24, 9), UNET, config)
+    assert patch == (24, 24, 16)
+    network = create(
+        "mambamorph",
+        input_channels=1,
+        **plan_arguments("mambamorph", patch_size=patch, unet_arguments=UNET, config=config),
+    ).eval()
+    image = torch.randn(1, 1, *patch)
+    with torch.no_grad():
+        assert network(image, image)[0].shape == image.shape

@@ -4,21 +4,21 @@ from pathlib import Path
 import pytest
 
 from medmamba.errors import ConfigError
-from medmamba.nnunet import presets, trainers
+from medmamba.networks import names
+from medmamba.nnunet import presets
 from medmamba.nnunet.presets import Recipe
 from medmamba.resources import folder
 
-NETWORKS = [trainer.network_name for trainer in trainers.ALL]
 
-
-@pytest.mark.parametrize("network", NETWORKS)
-def test_every_network_has_both_presets(network: str) -> None:
-    assert presets.names(network)[:2] == ("default", "small")
+@pytest.mark.parametrize("network", names())
+def test_every_network_has_all_presets(network: str) -> None:
+    assert presets.names(network) == ("default", "paper", "small")
+    assert [presets.preset(network, name).reproduces for name in presets.names(network)] == [False, True, False]
 
 
 @pytest.mark.parametrize("path", sorted(folder("plans").glob("*.json")), ids=lambda path: path.stem)
 def test_shipped_presets_are_valid(path: Path) -> None:
-    assert presets.read(path).network in NETWORKS
+    assert presets.read(path).network in names()
 
 
 @pytest.mark.parametrize(
@@ -30,11 +30,28 @@ def test_shipped_presets_are_valid(path: Path) -> None:
         ("segmamba-v2", "sgd", 1e-2, 1000),
         ("lightm-unet", "adam", 1e-4, 100),
         ("vivim", "adam", 1e-4, 200),
+        ("mambamorph", "adam", 1e-4, 1500),
     ],
 )
-def test_default_recipes_are_the_papers(network: str, optimizer: str, rate: float, epochs: int) -> None:
-    recipe = presets.preset(network).recipe
+@pytest.mark.parametrize("name", ["default", "paper"])
+def test_published_recipes(network: str, optimizer: str, rate: float, epochs: int, name: str) -> None:
+    recipe = presets.preset(network, name).recipe
     assert (recipe.optimizer, recipe.learning_rate, recipe.epochs) == (optimizer, rate, epochs)
+
+
+@pytest.mark.parametrize(
+    ("network", "patch", "batch"),
+    [
+        ("segmamba", (128, 128, 128), 2),
+        ("segmamba-v2", (128, 128, 128), 8),
+        ("vivim", (5, 256, 256), 8),
+        ("umamba-bot", None, None),
+        ("lightm-unet", None, None),
+    ],
+)
+def test_published_sizes(network: str, patch: tuple[int, ...] | None, batch: int | None) -> None:
+    recipe = presets.preset(network, "paper").recipe
+    assert (recipe.patch_size, recipe.batch_size) == (patch, batch)
 
 
 def test_lightm_and_vivim_peculiarities() -> None:
@@ -53,6 +70,11 @@ def test_cosine_ends_where_it_is_told_to() -> None:
     recipe = Recipe(schedule="cosine", learning_rate=1.0, final_fraction=0.01, epochs=10)
     assert recipe.rate(0) == 1.0
     assert recipe.rate(10) == pytest.approx(0.01)
+
+
+def test_a_constant_rate_stays() -> None:
+    recipe = Recipe(schedule="constant", learning_rate=1.0, warmup_epochs=1, epochs=10)
+    assert [recipe.rate(epoch) for epoch in (0, 1, 5, 10)] == [0.5, 1.0, 1.0, 1.0]
 
 
 def test_warmup_rises_to_the_learning_rate() -> None:
@@ -87,7 +109,7 @@ def test_a_file_must_have_its_networks_name(tmp_path: Path) -> None:
 
 
 def test_an_unknown_preset_lists_the_known() -> None:
-    with pytest.raises(ConfigError, match="default, small"):
+    with pytest.raises(ConfigError, match="default, paper, small"):
         presets.preset("segmamba", "huge")
 
 

@@ -137,7 +137,11 @@ def run_facts(trainer: "MedMambaTrainer") -> dict[str, Any]:
     """What was trained, with which software and on what: for the first line of a run."""
     return {
         "network": trainer.network_name,
+        "configuration": trainer.configuration_name,
         "fold": trainer.fold,
+        "patch_size": [int(size) for size in trainer.configuration_manager.patch_size],
+        "batch_size": trainer.configuration_manager.batch_size,
+        "recipe": trainer.recipe.model_dump(),
         "device": str(trainer.device),
         "seed": trainer.seed,
         "machine": platform.node(),

@@ -4,10 +4,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from medmamba.nnunet.history import NAME, HistoryFile, read_history
+from medmamba.nnunet.presets import Recipe
 from medmamba.nnunet.reports import EpochReport
 from medmamba.nnunet.training import train
 from tests.nnunet.fake_trainer import label_manager
@@ -38,6 +40,9 @@ def trainer(folder: Path, done: int = 0) -> Any:
         num_epochs=9,
         network_name="umamba-bot",
         fold=0,
+        configuration_name="3d_fullres",
+        configuration_manager=SimpleNamespace(patch_size=np.array([16, 16, 16]), batch_size=2),
+        recipe=Recipe(epochs=9, iterations=4, validation_iterations=1),
         seed=3,
         device=torch.device("cpu"),
         logger=SimpleNamespace(get_checkpoint=lambda: log(done)),
@@ -59,6 +64,7 @@ def test_a_line_an_epoch(tmp_path: Path) -> None:
     assert first["dice"] == {"shell": 0.5, "core": None}  # JSON has no NaN
     assert first["memory"] > 10**7 and first["time"].endswith("+00:00")
     assert first["run"]["torch"] == torch.__version__ and "run" not in second
+    assert (first["run"]["patch_size"], first["run"]["recipe"]["iterations"]) == ([16, 16, 16], 4)
 
 
 @pytest.mark.parametrize("end", ['{"epoch": 3, "train_lo', "{}\n", "[3]\n", "\x00\x00"])

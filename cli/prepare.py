@@ -89,9 +89,10 @@ def _content(done: "Prepared") -> dict[str, Any]:
 
 def _show(done: "Prepared") -> None:
     rows = [(split, str(card or "?"), str(there)) for split, (card, there) in done.counts.items()]
-    print_table(f"Dataset: {done.folder}", ("split", "on the card", "here"), rows, right=("on the card", "here"))
+    print_table("Cases", ("split", "on the card", "here"), rows, right=("on the card", "here"))
     files = {key: getattr(done, key) for key in ("linked", "copied", "converted", "kept")}
     typer.echo("Files: " + ", ".join(f"{count} {key}" for key, count in files.items() if count))
+    typer.echo(f"Dataset: {done.folder}")
     _list("Left out", [f"{case}: {'; '.join(problems)}" for case, problems in done.incomplete.items()])
     _list("Without a label, left out as the card says", done.unlabelled)
     _list("In the download, but unknown to the card", done.extra)

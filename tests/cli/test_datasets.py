@@ -46,7 +46,7 @@ def test_prepare_and_its_exit_codes(run: Any, tmp_path: Path) -> None:
     result = run(*arguments)
     assert result.exit_code == 0 and "datasets check BraTS2021 --data-root" in result.stdout
     assert "16 linked, 3 converted" in result.stdout and "\nDataset: " in result.stdout
-    next((tmp_path / "in").rglob("*_t1ce.nii.gz")).unlink()
+    next((tmp_path / "in" / "BraTS2021_Training_Data").rglob("*_t1ce.nii.gz")).unlink()
     result = run(*arguments)
     assert result.exit_code == 4 and "Left out (1):" in result.stdout and "_t1ce.nii.gz is missing" in result.stdout
     assert run(*arguments, "--allow-missing").exit_code == 0

@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
 def check(
     dataset: Annotated[str, typer.Argument(help="Name or number of a dataset, or the folder of a raw dataset.")],
     fix_affine: Annotated[bool, typer.Option(help="Give files that differ by rounding channel 0's geometry.")] = False,
-    processes: Annotated[int | None, typer.Option(min=0, help="Worker processes; default: one a core; 0: none.")] = None,
+    processes: Annotated[int | None, typer.Option(min=0, help="Worker processes; default: a core each.")] = None,
     as_json: options.AsJson = False,
     data_root: options.DataRoot = None,
 ) -> None:
@@ -70,13 +70,14 @@ def _folder(dataset: str, data_root: Path | None) -> Path:
 def _bar() -> Iterator[Callable[[str, int, int], None]]:
     """A progress bar on stderr, which leaves stdout to the report; nothing without a terminal."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     screen = Console(stderr=True)
     columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=screen, disable=not screen.is_terminal, transient=True) as progress:
         task = progress.add_task("starting", total=None)
-        yield lambda case, done, count: progress.update(task, total=count, completed=done, description=case)
+        yield lambda case, done, count: progress.update(task, total=count, completed=done, description=escape(case))
 
 
 def _as_json(report: "CheckReport", fixed: "Sequence[Rounding]", refused: "Sequence[Refusal]") -> dict[str, Any]:
@@ -116,6 +117,7 @@ def _show(report: "CheckReport", fixed: "Sequence[Rounding]", refused: "Sequence
         f"{report.folder.name}: {report.training} training{tests} cases, {report.files} files: "
         f"{errors or 'no'} error{'s' * (errors != 1)}, {warnings or 'no'} warning{'s' * (warnings != 1)}.",
         style=f"bold {style}",
+        markup=False,
     )
 
 

@@ -84,6 +84,8 @@ def _of_grids(case: Case, first: Examined, other: Examined, what: str, roundings
     if apart.real:
         yield Finding(f"{what}-geometry", case.name, other.path, f"{text} Tolerance: {TOLERANCE} voxel.")
         return
+    if what == "label" and apart.spacing_refused:
+        text += " nnU-Net's own integrity check refuses such a spacing; its training does not mind."
     roundings.append(Rounding(case.name, other.path, first.path, apart.voxels, apart.millimetres))
     refused = what == "channel" and apart.spacing_refused
     yield Finding("channel-spacing" if refused else f"{what}-rounding", case.name, other.path, text)

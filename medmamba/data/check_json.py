@@ -131,7 +131,9 @@ def _read_regions(content: dict[str, Any], description: Description, tell: Any) 
     painted: dict[int, int] = {}
     for members, value in zip(regions, order, strict=True):
         painted.update(dict.fromkeys(members, value))
-    if wrong := [value for value, back in painted.items() if value != back]:
+    # a painted value has to lie in the same regions as the label that it stands for
+    sets = [set(members) for members in regions]
+    if wrong := [value for value, back in painted.items() if any((value in one) != (back in one) for one in sets)]:
         tell(
             "json-regions",
             f"Painted in regions_class_order {order}, a voxel of label {wrong[0]} becomes {painted[wrong[0]]}.",

@@ -4,7 +4,8 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from threading import Thread
 from typing import Any, TypeVar
 
 from ..errors import SetupError
@@ -64,7 +65,7 @@ def _until_one_dies(
 
 def _pool(processes: int) -> ProcessPoolExecutor:
     """A pool whose first process is known to have started."""
-    pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_quiet)
+    pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_begin)
     try:
         pool.submit(int).result()
     except BrokenProcessPool as error:
@@ -75,6 +76,14 @@ def _pool(processes: int) -> ProcessPoolExecutor:
     return pool
 
 
-def _quiet() -> None:
-    """C libraries write to the screen what they also report as an error."""
+def _begin() -> None:
+    """A worker's first act: C libraries write to the screen what they also report as an error, and are kept from it."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for its next job for ever."""
+    if (parent := parent_process()) is not None:
+        parent.join()
+        os._exit(1)

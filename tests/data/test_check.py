@@ -82,6 +82,13 @@ def test_region_labels_and_ignore_are_sound(sound: Path) -> None:
     assert kinds(check(sound, 0)) == []
 
 
+def test_regions_may_merge_labels(sound: Path) -> None:
+    bad.change(bad.label(sound), lambda array: np.where(array == 1, 3, array))
+    labels = {"background": 0, "whole": [1, 2, 3], "core": [2, 3]}
+    bad.description(sound, labels=labels, regions_class_order=[1, 2])
+    assert kinds(check(sound, 0)) == []
+
+
 def test_orientation_is_nothing_where_the_reader_reorients(sound: Path) -> None:
     bad.one_case_turned(sound)
     bad.description(sound, overwrite_image_reader_writer="NibabelIOWithReorient")

@@ -565,6 +565,11 @@ def ignore_that_is_not_last(folder: Path) -> None:
     description(folder, labels={"background": 0, "organ": 1, "tumour": 3, "ignore": 2})
 
 
+@bad("json-labels")
+def ignore_with_a_gap(folder: Path) -> None:
+    description(folder, labels={"background": 0, "organ": 1, "tumour": 2, "ignore": 255})
+
+
 @bad("json-regions")
 def regions_without_order(folder: Path) -> None:
     description(folder, labels={"background": 0, "whole": [1, 2], "tumour": [2]})

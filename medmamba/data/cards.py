@@ -33,7 +33,7 @@ class Cases(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    training: int = Field(gt=0)
+    training: int = Field(ge=0)
     """Cases with public labels."""
     validation: int = 0
     """Cases whose labels the organisers keep for the open phase."""

@@ -1,5 +1,6 @@
 """Train a network on a preprocessed dataset, in this process or as one of several."""
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ import torch
 from .. import runtime
 from ..errors import ConfigError, DataError
 from ..files import read_json
-from . import checkpoints, fold_splits, host, presets, ranks, trainers
+from . import checkpoints, fold_splits, footprint, host, presets, ranks, trainers
 from . import plans as network_plans
 from .preparation import write_network_plans
 from .reports import EpochReport, Watcher
@@ -74,6 +75,7 @@ def train(dataset_id: int, options: TrainOptions, watchers: Sequence[Watcher] = 
             if options.resume:
                 _resume(trainer)
             if trainer.current_epoch < trainer.num_epochs:
+                _require_room(trainer, options, device)
                 trainer.run_training()
         fold = Path(trainer.output_folder)
         if options.validation or trainer.configuration_manager.next_stage_names:
@@ -111,6 +113,23 @@ def make_trainer(name: str, options: TrainOptions, device: torch.device) -> MedM
     trainer.save_minutes = options.save_minutes
     trainer.use_recipe(_recipe(trainer, options))
     return trainer
+
+
+def _require_room(trainer: MedMambaTrainer, options: TrainOptions, device: torch.device) -> None:
+    """SetupError when a step of this process does not fit into memory, or the checkpoints do not fit on the disk."""
+    plans, configuration = trainer.plans_manager.plans, options.configuration
+    batch = trainer.configuration_manager.batch_size
+    at_once = math.ceil(math.ceil(batch / trainer.world) / min(batch, options.accumulate))
+    footprint.require(
+        network_plans.with_sizes(plans, configuration, None, at_once),
+        configuration,
+        trainer.dataset_json,
+        device=device,
+        recipe=trainer.recipe,
+        precision=trainer.recipe.precision,
+        recompute=options.recompute,
+        folder=Path(trainer.output_folder) if trainer.rank == 0 else None,
+    )
 
 
 def _recipe(trainer: MedMambaTrainer, options: TrainOptions) -> presets.Recipe:

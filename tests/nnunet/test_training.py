@@ -126,3 +126,13 @@ def test_a_full_disk_does_not_end_a_run_before_its_end(workplace: Path, monkeypa
     with pytest.raises(SetupError, match=r"checkpoint_final\.pth cannot be written: No space left"):
         train(PLAIN, options(fold=1, epochs=1, iterations=1), [told])
     assert any("The run goes on" in message for message in told.messages)
+
+
+def test_what_does_not_fit_is_refused_before_it_begins(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("medmamba.runtime.free_memory", lambda device=None: 2**20)
+    with pytest.raises(SetupError, match=r"needs about .* GB, and 0\.0 GB are free on cpu.*--recompute"):
+        train(PLAIN, options(fold=1))
+    monkeypatch.undo()
+    monkeypatch.setattr("medmamba.runtime.free_disk", lambda folder: 1)
+    with pytest.raises(SetupError, match="Checkpoints need about"):
+        train(PLAIN, options(fold=1))

@@ -1,6 +1,7 @@
 """The files of a download against a card's layouts: which case has what, what is missing, what is left over."""
 
 import csv
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -12,7 +13,8 @@ from .layout_files import expression, files_below, natural
 from .layouts import PLACEHOLDER, Layout
 
 _NO_LABEL = "no label"
-_ALWAYS_KNOWN = expression("**/{any}", (("any", r"(?i:readme|licen[cs]e|citation|changelog|dataset\.json)[^/]*"),))
+_ALWAYS_KNOWN = re.compile(r"(?:readme|licen[cs]e|citation|changelog|dataset\.json)", re.IGNORECASE)
+"""Starts of the names of files that come with any download."""
 
 
 @dataclass(frozen=True)
@@ -55,14 +57,15 @@ def match(card: Card, source: Path, leave_out: Path | None = None) -> Matched:
     if not source.is_dir():
         raise DataError(f"{source} is no folder.", "Give --from the folder into which the download was unpacked.")
     listings = _Listings(source, leave_out)
-    result, known, taken = Matched(), set[Path](), set[tuple[bool, str]]()
+    result, taken = Matched(), set[tuple[bool, str]]()
+    known: dict[Path, set[str]] = {}
     training = False
     for layout in card.layout:
         if (root := listings.root(layout, card.layout)) is None:
             continue
         result.roots[root] = listings.files(root)
         cases, used = _cases(layout, root, result.roots[root], set(card.labels))
-        known |= used
+        known.setdefault(root, set()).update(used)
         training |= layout.trained_on and bool(cases)
         for case in cases:
             _sort_in(case, result, taken)
@@ -70,8 +73,17 @@ def match(card: Card, source: Path, leave_out: Path | None = None) -> Matched:
         wanted = next(f"{layout.root[0]}/{layout.images[0]}" for layout in card.layout if layout.split == "training")
         raise DataError(f"{source} holds no training case.", f"Expected files like {wanted.removeprefix('./')} in it.")
     result.cases.sort(key=lambda case: case.name)
-    result.extra = sorted({root / file for root, files in result.roots.items() for file in files} - known)
+    result.extra = _extra(result.roots, known)
     return result
+
+
+def _extra(roots: dict[Path, list[str]], known: dict[Path, set[str]]) -> list[Path]:
+    """Files that no layout knows; a root may lie in another."""
+    left = [root / file for root, files in roots.items() for file in files if file not in known[root]]
+    if len(roots) > 1:
+        elsewhere = {root / file for root, files in known.items() for file in files}
+        left = sorted(set(left) - elsewhere)
+    return left
 
 
 def _sort_in(case: Found, result: Matched, taken: set[tuple[bool, str]]) -> None:
@@ -173,26 +185,28 @@ class _Parts:
         return lacking + [f"mask {frame} has no frame" for frame in sorted(masks - frames)]
 
 
-def _cases(layout: Layout, root: Path, files: list[str], labels: set[str]) -> tuple[list[Found], set[Path]]:
+def _cases(layout: Layout, root: Path, files: list[str], labels: set[str]) -> tuple[list[Found], set[str]]:
     """The layout's cases in a listing, complete or not, and the files that are known, used or not."""
     where = tuple(layout.where.items())
     rules = [("image", place, expression(pattern, where)) for place, pattern in enumerate(layout.images)]
     rules += [("label", place, expression(pattern, where)) for place, pattern in enumerate(layout.label)]
-    ignored = (_ALWAYS_KNOWN, *(expression(pattern) for pattern in layout.ignore))
+    ignored = [expression(pattern) for pattern in layout.ignore]
     parts: dict[Key, _Parts] = {}
-    known = {root / file for file in files if any(rule.fullmatch(file) for rule in ignored)}
+    known = {file for file in files if _ALWAYS_KNOWN.match(file, file.rfind("/") + 1)}
+    known |= {file for rule in ignored for file in files if rule.fullmatch(file)}
     if layout.select:
-        known.add(root / layout.select.file)
+        known.add(layout.select.file)
     for file in files:
-        if (path := root / file) in known:
+        if file in known:
             continue
         for kind, place, rule in rules:
-            values = hit.groupdict() if (hit := rule.fullmatch(file)) else {}
-            label = _label_of(values.pop("label", ""), layout, labels)
-            if hit and label is not None:
+            if not (hit := rule.fullmatch(file)):
+                continue
+            values = hit.groupdict()
+            if (label := _label_of(values.pop("label", ""), layout, labels)) is not None:
                 frame = values.pop("frame", "")
-                parts.setdefault(tuple(sorted(values.items())), _Parts()).add(kind, place, label, frame, path)
-                known.add(path)
+                parts.setdefault(tuple(sorted(values.items())), _Parts()).add(kind, place, label, frame, root / file)
+                known.add(file)
                 break
     chosen = _selected(layout, root)
     first = PLACEHOLDER.findall(layout.images[0])[0]

@@ -93,11 +93,10 @@ def prepare(
     if not any(case.layout.trained_on for case in found.cases):
         name, problems = next(iter(found.incomplete.items()), ("none", ("nothing was found",)))
         raise DataError(f"No training case in {source} is complete; {name}: {problems[0]}.", "Complete the download.")
-    with _for_people(folder):
-        record = Record(folder, source, card.name)
     with _for_people(folder), _alone(folder):
         for part in (".", *_PARTS):
             remove_leftovers(folder / part)
+        record = Record(folder, source, card.name)
         done = _work(found.cases, card, record, result, copy, processes or cpu_count(), tick)
         if not any(case.layout.trained_on for case in done):
             raise DataError(f"No training case could be converted; {_first(result)}.", "See the files named.")
@@ -192,7 +191,7 @@ def _check_disk(todo: Sequence[Task], folder: Path, copy: bool) -> None:
             elif copy or state.st_dev != here:
                 needed += state.st_size
     if (free := free_disk(folder)) < needed:
-        problem = f"About {needed / 1e9:.1f} GB are to be written to {folder}, where {free / 1e9:.1f} GB are free."
+        problem = f"About {needed / 1e6:.0f} MB are to be written to {folder}, where {free / 1e6:.0f} MB are free."
         raise SetupError(problem, "Make room, or choose another disk with --data-root.")
 
 
@@ -210,6 +209,7 @@ def _for_people(folder: Path) -> Iterator[None]:
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """While the block runs no other process prepares the same dataset. SetupError when one does already."""
+    folder.mkdir(parents=True, exist_ok=True)
     try:
         import fcntl
     except ImportError:  # Windows

@@ -13,31 +13,34 @@ from ..files import write_json
 from .prepare_tasks import AS_IS, Task
 
 FILE_NAME = "prepared.json"
-_EVERY = 2.0
-"""Seconds between two records: so much work may be done twice after a kill."""
+_EVERY, _SHARE = 2.0, 20
+"""Seconds between two records, but at least so many times as long as the writing takes: after a kill so much work may
+be done twice."""
 Stamp = list[Any]
-"""[path, size in bytes, time of change in nanoseconds]."""
+"""[last parts of the path, size in bytes, time of change in nanoseconds]."""
 
 
 class Record:
     """prepared.json: target -> how it was made, from which files, and what they and it looked like then."""
 
     def __init__(self, folder: Path, source: Path, card: str) -> None:
-        self._folder, self._source = folder, source
-        self._lock, self._last = Lock(), time.monotonic()
+        self._folder, self._lock = folder, Lock()
+        self._due, self._changed = time.monotonic() + _EVERY, False
         self._head = {"card": card, "source": str(source)}
         self.entries: dict[str, dict[str, Any]] = {}
         path = folder / FILE_NAME
         if path.is_file():
             try:
-                self.entries = dict(json.loads(path.read_text(encoding="utf-8"))["files"])
+                content = json.loads(path.read_text(encoding="utf-8"))
+                self.entries = dict(content.pop("files"))
+                self._changed = content != self._head
             except (ValueError, KeyError, TypeError) as error:
                 raise DataError(f"{path} cannot be read ({error}).", "Remove the dataset's folder.") from error
-        elif folder.exists() and any(folder.iterdir()):
+        elif any(folder.iterdir()):
             problem = f"{folder} is there already and was not made by `medmamba datasets prepare`."
             raise DataError(problem, "Rename or remove it, or choose another --data-root.")
         else:
-            folder.mkdir(parents=True, exist_ok=True)
+            self._changed = True
             self.save()
 
     def up_to_date(self, task: Task, copy: bool) -> bool:
@@ -52,8 +55,11 @@ class Record:
     def add(self, task: Task) -> None:
         """Note a finished task; now and then the file is written."""
         with self._lock:
-            self.entries[task.targets[0]] = self._entry(task)
-            if time.monotonic() - self._last > _EVERY:
+            entry = self._entry(task)
+            if self.entries.get(task.targets[0]) != entry:
+                self.entries[task.targets[0]] = entry
+                self._changed = True
+            if time.monotonic() > self._due:
                 self.save()
 
     def keep_only(self, tasks: Sequence[Task]) -> list[str]:
@@ -61,6 +67,7 @@ class Record:
         wanted = {target for task in tasks for target in task.targets}
         removed = []
         for first in [name for name in self.entries if name not in {task.targets[0] for task in tasks}]:
+            self._changed = True
             for target, *_ in self.entries.pop(first)["targets"]:
                 if target not in wanted and (self._folder / target).is_file():
                     (self._folder / target).unlink()
@@ -69,20 +76,21 @@ class Record:
 
     def save(self) -> None:
         """Write the file, unless it says the same already."""
-        self._last = time.monotonic()
-        content = {**self._head, "files": dict(sorted(self.entries.items()))}
-        path = self._folder / FILE_NAME
-        if not path.is_file() or json.loads(path.read_text(encoding="utf-8")) != content:
-            write_json(path, content)
+        if not self._changed:
+            return
+        start = time.monotonic()
+        write_json(self._folder / FILE_NAME, {**self._head, "files": dict(sorted(self.entries.items()))})
+        self._changed = False
+        self._due = time.monotonic() + max(_EVERY, _SHARE * (time.monotonic() - start))
 
     def _entry(self, task: Task) -> dict[str, Any]:
         return {
             "how": task.how,
-            "sources": [_stamp(path, self._source) for path in task.sources],
-            "targets": [_stamp(self._folder / target, self._folder) for target in task.targets],
+            "sources": [_stamp("/".join(path.parts[-3:]), path) for path in task.sources],
+            "targets": [_stamp(target, self._folder / target) for target in task.targets],
         }
 
 
-def _stamp(path: Path, below: Path) -> Stamp:
+def _stamp(name: str, path: Path) -> Stamp:
     state = path.stat()
-    return [os.path.relpath(path, below), state.st_size, state.st_mtime_ns]
+    return [name, state.st_size, state.st_mtime_ns]

@@ -182,6 +182,12 @@ def test_names_that_clash_are_refused(source: Path, tmp_path: Path) -> None:
         prepare(BRATS, source, tmp_path / "raw")
 
 
+def test_killed_before_the_first_record(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "raw" / BRATS.folder_name / ".writing-abc").mkdir(parents=True)
+    done = prepare(BRATS, source, tmp_path / "raw")
+    assert done.training == 3 and not leftovers(done.folder) and not list(done.folder.glob(".*"))
+
+
 def test_card_without_layout(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not say how a download looks"):
         prepare(BRATS.model_copy(update={"layout": ()}), tmp_path, tmp_path / "raw")
@@ -287,3 +293,12 @@ def test_a_card_from_a_file(source: Path, tmp_path: Path) -> None:
     shutil.copy(folder("datasets") / "BraTS2021.toml", tmp_path)
     assert isinstance(card(str(tmp_path / "BraTS2021.toml")), Card)
     assert prepare(card(str(tmp_path / "BraTS2021.toml")), source, tmp_path / "raw").training == 3
+
+
+def test_a_download_that_moved_is_still_known(source: Path, tmp_path: Path) -> None:
+    done = prepare(BRATS, source, tmp_path / "raw", copy=True)
+    (tmp_path / "new").mkdir()
+    moved = source.rename(tmp_path / "new" / "place")
+    again = prepare(BRATS, moved, tmp_path / "raw", copy=True)
+    assert (again.kept, again.converted, again.copied) == (done.converted + done.copied, 0, 0)
+    assert json.loads((done.folder / "prepared.json").read_text())["source"] == str(moved)

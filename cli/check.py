@@ -58,7 +58,7 @@ def check(
 def _folder(dataset: str, data_root: Path | None) -> Path:
     """A folder that looks like a raw dataset, else the raw folder of the dataset of that name."""
     given = Path(dataset).expanduser()
-    if (given / "dataset.json").exists() or (given / "imagesTr").exists():
+    if any(os.path.exists(given / part) for part in ("dataset.json", "imagesTr")):
         return given
     from medmamba.data.find import dataset_folder
     from medmamba.data.folders import folders

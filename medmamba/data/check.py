@@ -35,7 +35,7 @@ def check(
 
     What is wrong is in the report; nothing of the data raises. DataError when there is no such folder.
     """
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # Path.is_dir raises where it may not look
         raise DataError(f"{folder} is no folder.", "Give the folder of an nnU-Net raw dataset.")
     description, findings = read_description(folder)
     cases, of_names = read_layout(folder, description, test)

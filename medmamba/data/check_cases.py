@@ -38,7 +38,7 @@ def compare(case: Case, examined: Mapping[Path, Examined], description: Descript
         for other, what in [*((other, "channel") for other in others), *([(label, "label")] if label else [])]:
             if other is not None and other.usable:
                 findings += _of_grids(case, first, other, what, roundings)
-        findings += _of_copies(case, usable)
+        findings += _of_copies(case, usable, description)
     if label is not None and label.values is not None:
         findings += _of_labels(case, label, description)
     return CaseResult(case, channels, label, tuple(findings), tuple(roundings))
@@ -91,8 +91,10 @@ def _of_grids(case: Case, first: Examined, other: Examined, what: str, roundings
     yield Finding("channel-spacing" if refused else f"{what}-rounding", case.name, other.path, text)
 
 
-def _of_copies(case: Case, usable: Mapping[int, Examined]) -> Iterator[Finding]:
+def _of_copies(case: Case, usable: Mapping[int, Examined], description: Description) -> Iterator[Finding]:
     """Channels of one case that hold the same pixels."""
+    if set(description.channels or ()) == {"rgb_to_0_1"}:
+        return  # colours of a grey video
     seen: dict[str, int] = {}
     for number, one in usable.items():
         assert one.values is not None

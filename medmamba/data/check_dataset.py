@@ -20,7 +20,7 @@ _SHIFT = 1.0
 """By how many typical interquartile ranges the median must be off as well."""
 _FEW = 0.1
 """Share of the cases."""
-_SHARED_SCALE = ("ct", "nonorm", "rgb_to_0_1")
+_SHARED_SCALE = ("ct", "nonorm")
 """Channel names for which nnU-Net scales all cases alike."""
 
 

@@ -39,11 +39,11 @@ def read_description(folder: Path) -> tuple[Description, list[Finding]]:
         found.append(Finding(kind, "", path, text))
 
     description = Description(_commonest_ending(folder))
-    if not path.is_file():
-        tell("json-missing", f"{folder} has none.")
-        return description, found
     try:
         content = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_unique)
+    except FileNotFoundError:
+        tell("json-missing", f"{folder} has none.")
+        return description, found
     except (OSError, ValueError) as error:
         tell("json-invalid", f"{error}.")
         return description, found

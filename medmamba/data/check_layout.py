@@ -69,7 +69,11 @@ def _from_folders(folder: Path, split: Split, ending: str, found: list[Finding])
             cases.setdefault(match[1], Case(match[1], split)).images[int(match[2])] = path
         else:
             found.append(Finding("image-name", stem, path, f"Does not end in _0000{ending}, _0001{ending}, ..."))
-    labels = {path.name[: -len(ending)]: path for path in _listed(folder / f"labels{_PARTS[split]}", found, ending)}
+    labels = {
+        path.name[: -len(ending)]: path
+        for path in _listed(folder / f"labels{_PARTS[split]}", found, ending)
+        if path.name[0] != "."
+    }
     for name, case in cases.items():
         case.label = labels.pop(name, None)
         if case.label is None and split == "training":

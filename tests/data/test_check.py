@@ -104,6 +104,19 @@ def test_what_nibabel_reads_is_judged_by_nibabel(sound: Path) -> None:
     assert "reader-refuses" in kinds(check(sound, 0))
 
 
+def test_a_grey_video_in_three_colours_is_sound(sound: Path) -> None:
+    for image in sound.glob("images*/*_0000.nii.gz"):
+        image.with_name(image.name.replace("_0000", "_0001")).write_bytes(image.read_bytes())
+    assert set(kinds(check(sound, 0))) == {"same-channels"}
+    bad.description(sound, channel_names={"0": "rgb_to_0_1", "1": "rgb_to_0_1"})
+    assert kinds(check(sound, 0)) == []
+
+
+def test_hidden_labels_are_nothing(sound: Path) -> None:
+    (sound / "labelsTr" / "._c1.nii.gz").write_bytes(b"left by a Mac")
+    assert kinds(check(sound, 0)) == []
+
+
 def test_many_scales_in_mr_are_no_outliers_but_in_ct_they_are(sound: Path) -> None:
     for case, factor in (("c1", 100), ("c2", 1000)):
         bad.change(bad.pet(sound, case), lambda array, factor=factor: array * factor)
@@ -150,7 +163,7 @@ def nobody(sound: Path) -> Iterator[None]:
         path.chmod(0o755)
 
 
-@pytest.mark.parametrize("what", ["imagesTr/c1_0000.nii.gz", "labelsTs"])
+@pytest.mark.parametrize("what", ["imagesTr/c1_0000.nii.gz", "labelsTs", "dataset.json", "."])
 def test_what_may_not_be_read(sound: Path, nobody: None, what: str) -> None:
     user = os.geteuid()
     if user == 65534:
@@ -158,7 +171,10 @@ def test_what_may_not_be_read(sound: Path, nobody: None, what: str) -> None:
     (sound / what).chmod(0)
     if user == 65534:
         os.seteuid(user)
-    assert kinds(check(sound, 0)) == ["permission"]
+    if what == "dataset.json":
+        assert kinds(check(sound, 0)) == ["json-invalid"]
+    else:
+        assert set(kinds(check(sound, 0))) - {"no-cases", "json-invalid"} == {"permission"}
 
 
 def test_a_process_that_dies_takes_only_its_file(sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:

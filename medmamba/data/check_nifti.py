@@ -16,7 +16,7 @@ from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from .check_file import HEAD, UnusableError, readable, recognised
-from .geometry import TOLERANCE, Geometry, difference, numbers
+from .geometry import TOLERANCE, Geometry, difference, from_lps, numbers
 
 _MOST_DEFLATED = 1032
 """Bytes that one byte of a gzip file can at most become."""
@@ -58,8 +58,8 @@ def read(path: Path, reader: Reader = "itk") -> Stored:
     if dtype.kind in "iu" and dtype.itemsize > 4:
         faults.append(("wide-type", f"Is stored as {dtype.name}."))
     geometry = _geometry(header, shape, faults, reader)
-    if reader == "itk" and geometry is not None and not faults:
-        _accepted(path)
+    if reader == "itk" and geometry is not None:
+        geometry = _as_itk(path, shape)
     slope, intercept = header.get_slope_inter()
     scaled = slope is not None and (slope, intercept) != (1.0, 0.0)
     return Stored(voxels, (float(slope), float(intercept)) if scaled else None, shape, geometry, faults)
@@ -142,81 +142,83 @@ def _voxels(header: Any, shape: tuple[int, ...], stream: BinaryIO, path: Path) -
 
 
 def _geometry(header: Any, shape: tuple[int, ...], faults: Faults, reader: Reader) -> Geometry | None:
-    """pixdim's spacing with sform's axes, or qform's, as ITK has it. None, and a fault, where they are unusable."""
+    """pixdim's spacing with sform's axes, or qform's. None, and a fault, where nothing of it can be used."""
     count = len(shape)
     spacing = np.array(header["pixdim"][1 : 1 + count], np.float64)
     if not (np.isfinite(spacing).all() and (spacing > 0).all()):
         faults.append(("spacing-invalid", f"pixdim is {numbers(spacing.tolist())} mm."))
         return None
-    forms = {}
-    if header["sform_code"] > 0:
-        forms["sform"] = header.get_sform()
-    if header["qform_code"] > 0:
-        try:
-            forms["qform"] = header.get_qform()
-        except (HeaderDataError, ValueError) as error:  # a quaternion longer than 1
-            faults.append(("not-orthogonal", f"The qform is no rotation: {error}."))
-            return None
-    grids = {}
-    for name, affine in forms.items():
-        grids[name] = _grid(affine, shape, spacing, name, faults, reader)
-        if grids[name] is None:
-            return None
+    grids: dict[str, Geometry] = {}
+    wrong: Faults = []
+    for name in ("sform", "qform"):
+        if header[f"{name}_code"] > 0:
+            try:
+                grids[name] = _grid(_affine(header, name), shape, spacing, name, reader)
+            except UnusableError as error:
+                wrong.append((error.kind, error.text))
+    if any(kind == "spacing-disagrees" for kind, _ in wrong) or (wrong and not grids):
+        faults.append(wrong[0])
+        return None
+    if wrong:
+        faults.append(("forms-disagree", f"{wrong[0][1]} The {next(iter(grids))} can be used."))
+    elif len(grids) == 2:
+        _compare_forms(grids["sform"], grids["qform"], faults)
     if not grids:
         return Geometry(shape, tuple(spacing.tolist()), (0.0,) * count, tuple(map(tuple, np.eye(count).tolist())))
-    if len(grids) == 2:
-        _compare_forms(grids["sform"], grids["qform"], faults)
-    return next(iter(grids.values()))
+    grid = next(iter(grids.values()))
+    if _lean(np.array(grid.direction)) > _SHEAR:
+        faults.append(("sheared", _leaning(np.array(grid.direction))))
+    return grid
+
+
+def _affine(header: Any, name: str) -> NDArray[np.float64]:
+    """(4, 4), by sform or qform. UnusableError where the quaternion is none."""
+    if name == "sform":
+        return header.get_sform()
+    header = header.copy()
+    header["pixdim"][0] = -1 if header["pixdim"][0] < 0 else 1  # NIfTI takes 0 for 1, nibabel takes it for an error
+    try:
+        return header.get_qform()
+    except (HeaderDataError, ValueError) as error:
+        raise UnusableError("not-orthogonal", f"The qform is no rotation ({error}).") from error
 
 
 def _grid(
-    affine: NDArray[np.float64],
-    shape: tuple[int, ...],
-    spacing: NDArray[np.float64],
-    name: str,
-    faults: Faults,
-    reader: Reader,
-) -> Geometry | None:
+    affine: NDArray[np.float64], shape: tuple[int, ...], spacing: NDArray[np.float64], name: str, reader: Reader
+) -> Geometry:
+    """The geometry that one form tells. UnusableError where it tells none that the reader takes."""
     count = len(shape)
     matrix, origin = affine[:count, :count], affine[:count, 3]
     lengths = np.linalg.norm(matrix, axis=0)
     if not (np.isfinite(affine).all() and (lengths > 0).all()):
-        faults.append(("not-orthogonal", f"The {name} has an axis that is zero or not a number."))
-        return None
-    direction = matrix / lengths
-    cosines = np.abs(direction.T @ direction - np.eye(count)).max()
-    if cosines > _SHEAR:
-        away = math.degrees(math.asin(min(1.0, cosines)))
-        kind = "not-orthogonal" if reader == "itk" or cosines > _COLLAPSED else "sheared"
-        faults.append((kind, f"Two axes of the {name} are {away:.2g} degrees off the right angle."))
-        if kind == "not-orthogonal":
-            return None
-    farthest = (np.abs(lengths - spacing) / spacing.min() * np.array(shape)).max()
-    if farthest > TOLERANCE:
-        faults.append(
-            (
-                "spacing-disagrees",
-                f"pixdim is {numbers(spacing.tolist())} mm, the {name} has {numbers(lengths.tolist())}.",
-            )
-        )
-        return None
-    return Geometry(shape, tuple(spacing.tolist()), tuple(origin.tolist()), tuple(map(tuple, direction.tolist())))
+        raise UnusableError("not-orthogonal", f"The {name} has an axis that is zero or not a number.")
+    axes = matrix / lengths
+    if _lean(axes) > (_SHEAR if reader == "itk" else _COLLAPSED):
+        raise UnusableError("not-orthogonal", _leaning(axes))
+    if (np.abs(lengths - spacing) / spacing.min() * np.array(shape)).max() > TOLERANCE:
+        text = f"pixdim is {numbers(spacing.tolist())} mm, the {name} has {numbers(lengths.tolist())}."
+        raise UnusableError("spacing-disagrees", text)
+    return Geometry(shape, tuple(spacing.tolist()), tuple(origin.tolist()), tuple(map(tuple, axes.tolist())))
 
 
-def _compare_forms(sform: Geometry | None, qform: Geometry | None, faults: Faults) -> None:
-    assert sform is not None and qform is not None
+def _lean(axes: NDArray[np.float64]) -> float:
+    """The largest cosine between two axes, the columns of `axes`."""
+    return float(np.abs(axes.T @ axes - np.eye(len(axes))).max())
+
+
+def _leaning(axes: NDArray[np.float64]) -> str:
+    return f"Two axes are {math.degrees(math.asin(min(1.0, _lean(axes)))):.2g} degrees off the right angle."
+
+
+def _compare_forms(sform: Geometry, qform: Geometry, faults: Faults) -> None:
     apart = difference(sform, qform)
     if apart.real:
-        faults.append(
-            (
-                "forms-disagree",
-                f"They put a voxel {apart.millimetres:.3g} mm apart; axes are {sform.axes} and {qform.axes}.",
-            )
-        )
+        text = f"They put a voxel {apart.millimetres:.3g} mm apart; axes are {sform.axes} and {qform.axes}."
+        faults.append(("forms-disagree", text))
 
 
-def _accepted(path: Path) -> None:
-    """Ask ITK whether it takes the header."""
+def _as_itk(path: Path, shape: tuple[int, ...]) -> Geometry:
+    """What ITK, which chooses between sform and qform in its own way, takes the geometry for."""
     reader = sitk.ImageFileReader()
     reader.SetImageIO("NiftiImageIO")
     reader.SetFileName(str(path))
@@ -224,3 +226,6 @@ def _accepted(path: Path) -> None:
         reader.ReadImageInformation()
     except RuntimeError as error:
         raise UnusableError("reader-refuses", f"ITK says: {str(error).strip().splitlines()[-1].strip()}") from error
+    if reader.GetSize() != shape:
+        raise UnusableError("reader-refuses", f"ITK takes its shape for {numbers(reader.GetSize())}.")
+    return from_lps(shape, reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection())

@@ -347,7 +347,7 @@ def sheared_axes(folder: Path) -> None:
 
 @bad("not-orthogonal")
 def axis_of_nothing(folder: Path) -> None:
-    header(ct(folder), srow_x=[0, 0, 0, 0])
+    header(ct(folder), srow_x=[0, 0, 0, 0], qform_code=0)
 
 
 @bad("not-orthogonal")
@@ -361,6 +361,12 @@ def sform_and_qform_disagree(folder: Path) -> None:
         image = nibabel.load(path)
         image.set_qform(moved(20), 1)
         nibabel.save(nibabel.Nifti1Image(stored(path), None, image.header), path)
+
+
+@bad("forms-disagree")
+def sform_that_cannot_be_beside_a_qform_that_can(folder: Path) -> None:
+    for path in (ct(folder), pet(folder), label(folder)):
+        header(path, srow_x=[0, 0, 0, 0])
 
 
 @bad("identity-affine")

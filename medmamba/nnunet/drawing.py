@@ -24,7 +24,7 @@ _PANEL = 3.8
 """Inches of a panel's longer side."""
 _LISTED = 12
 """Classes in the legend at most."""
-_FILLED, _LINE = 0.22, 1.6
+_FILLED, _LINE = 0.16, 1.6
 _GOLDEN = 0.618034
 
 
@@ -33,7 +33,7 @@ class Sheet:
     """A cut through image, truth and prediction; all arrays (Y, X), already turned as they are shown."""
 
     image: NDArray[Any]
-    """(Y, X) of one channel, or (Y, X, 3) in colour."""
+    """(Y, X) of one channel, or (Y, X, 3) in colour; NaN, shown black, where there is no image."""
     truth: NDArray[np.bool_]
     """(K, Y, X): one mask per class; they may overlap."""
     found: NDArray[np.bool_]
@@ -87,7 +87,7 @@ def draw_sheet(file: Path, sheet: Sheet) -> None:
 def _show_image(panel: Any, sheet: Sheet) -> None:
     values = sheet.image[np.isfinite(sheet.image)]
     low, high = np.percentile(values, (0.5, 99.5)) if values.size else (0.0, 1.0)
-    scaled = np.clip((sheet.image - low) / max(high - low, 1e-6), 0, 1)
+    scaled = np.nan_to_num(np.clip((sheet.image - low) / max(high - low, 1e-6), 0, 1))
     panel.imshow(scaled, cmap="gray", vmin=0, vmax=1, aspect=sheet.aspect, interpolation="bilinear")
     if not sheet.counted.all():
         unknown = np.zeros((*sheet.counted.shape, 4))

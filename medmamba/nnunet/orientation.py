@@ -11,7 +11,7 @@ _LETTERS = (("R", "L"), ("A", "P"), ("I", "S"))
 """Per axis of ITK's world (to the left, to the back, to the head): the side it comes from and the one it goes to."""
 _OPPOSITE = {a: b for pair in _LETTERS for a, b in (pair, pair[::-1])}
 _PLANES = {"LR": "sagittal", "AP": "coronal", "IS": "axial"}
-_STACK = 999.0
+STACK = 999.0
 """What nnU-Net writes as the spacing across images that are no volume: pictures, frames of a clip."""
 
 
@@ -38,7 +38,7 @@ def axes(properties: Mapping[str, Any], transpose: Sequence[int]) -> tuple[str, 
     """
     noted = properties.get("sitk_stuff") or {}
     direction = noted.get("direction", ())
-    if len(direction) != 9 or _STACK in properties.get("spacing", ()):
+    if len(direction) != 9 or STACK in properties.get("spacing", ()):
         return None
     columns = np.array(direction, float).reshape(3, 3).T[::-1]  # of the array's axes Z, Y, X
     world = np.abs(columns).argmax(1)

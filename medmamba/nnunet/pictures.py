@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .drawing import Sheet, draw_sheet
 from .foreground import foreground_names
-from .orientation import axes, view
+from .orientation import STACK, axes, view
 from .reports import EpochReport, Watcher
 
 if TYPE_CHECKING:
@@ -170,14 +170,15 @@ def sheet(trainer: "MedMambaTrainer", patch: Patch, found: NDArray[np.bool_], wh
 
     shown = view(letters, across)
     masks = np.stack([cut(patch.truth), cut(found)])
-    data = cut(patch.data[0].numpy())
+    data = cut(patch.data[0].float().numpy())
     window = _window(data, masks.any((0, 1)))
     image, channel = _image(data[window], masks[0][window], _channels(trainer))
     rows, columns = [step for axis, step in enumerate(spacing) if not volume or axis != across]
     scores = [dice(p, t, patch.counted) for p, t in zip(found, patch.truth, strict=True)]
     scored = [score for score in scores if score is not None]
     mean = f"Dice in this patch {np.mean(scored):.3f}" if scored else "nothing to find"
-    where = f", {shown.plane} {place + 1} of {patch.truth.shape[1 + across]}" if volume else ""
+    plane = "frame" if spacing[across] == STACK else shown.plane
+    where = f", {plane} {place + 1} of {patch.truth.shape[1 + across]}" if volume else ""
     return Sheet(
         image=image,
         truth=masks[0][window],
@@ -224,10 +225,10 @@ def _image(channels: NDArray[Any], truth: NDArray[np.bool_], names: Sequence[str
     """What to show of (C, Y, X), and its name: colours together, else the channel where the truth stands out most."""
     if len(names) == 3 and (len({*names}) == 1 or [name[:1].lower() for name in names] == ["r", "g", "b"]):
         return np.moveaxis(channels[:3], 0, -1), "image"
-    inside = truth.any(0)
+    inside, nothing = truth.any(0), (channels == 0).all(0)  # nnU-Net pads, and blanks what it masks, with 0
     count = min(len(channels), len(names)) or 1
-    if count == 1 or not inside.any() or inside.all():
-        return channels[0], names[0] if names else "image"
-    contrast = [abs(one[inside].mean() - one[~inside].mean()) / (one.std() + 1e-6) for one in channels[:count]]
-    best = int(np.argmax(contrast))
-    return channels[best], names[best]
+    best = 0
+    if count > 1 and inside.any() and not inside.all():
+        contrast = [abs(one[inside].mean() - one[~inside].mean()) / (one.std() + 1e-6) for one in channels[:count]]
+        best = int(np.argmax(contrast))
+    return np.where(nothing, np.nan, channels[best]), names[best] if names else "image"

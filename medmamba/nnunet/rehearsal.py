@@ -113,7 +113,7 @@ def rehearse(dataset_id: int, options: TrainOptions, processes: int | None = Non
         **how,
         epoch_seconds=_epoch_seconds(folder, recipe, what, runtime.device(options.device)),
         folder=str(folder),
-        files=_FILES,
+        files=(*_FILES, "validation/") if what["validation"] else _FILES,
         start=start,
         epochs_left=max(0, recipe.epochs - done),
         problems=tuple(text for text in (hindrance, *lacks) if text),

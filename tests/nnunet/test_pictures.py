@@ -155,7 +155,9 @@ def test_the_channel_in_which_the_truth_stands_out(tmp_path: Path) -> None:
     patch = find_patch(given)
     assert sheet(given, patch, patch.truth, "").channel == "FLAIR"
     given.dataset_json["channel_names"] = {str(channel): "rgb_to_0_1" for channel in range(3)}
-    assert sheet(given, patch, patch.truth, "").image.shape[-1] == 3
+    given.configuration_manager.spacing[0] = 999.0
+    drawn = sheet(given, patch, patch.truth, "")
+    assert drawn.image.shape[-1] == 3 and "frame 5 of 8" in drawn.title
 
 
 def test_slices_of_the_body_are_turned_and_thick_ones_cut(tmp_path: Path) -> None:
@@ -178,6 +180,15 @@ def test_edges_without_anything_are_left_out(tmp_path: Path) -> None:
     given = trainer(tmp_path, content, logits())
     patch = find_patch(given)
     assert sheet(given, patch, patch.truth, "").image.shape == (10, 7)  # the shell reaches into the third row
+
+
+def test_where_there_is_no_image_it_is_black(tmp_path: Path) -> None:
+    content = batch(labels())
+    content["data"][:, :, :, 5, 5] = 0  # among values of both signs, as after nnU-Net's normalisation
+    given = trainer(tmp_path, content, logits())
+    patch = find_patch(given)
+    drawn = sheet(given, patch, patch.truth, "")
+    assert np.argwhere(np.isnan(drawn.image)).tolist() == [[5, 5]]
 
 
 def test_flat_patches(tmp_path: Path) -> None:

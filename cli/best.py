@@ -51,7 +51,7 @@ def best(
         preset=preset,
         configuration=config,
         ensembles=ensemble,
-        say=lambda what: typer.echo(f"Scoring {what}", err=True),
+        say=lambda what: typer.echo(what, err=True),
     )
     name, root = host.dataset_name(number_of), options.root_again(data_root)
     written = instructions.write(found, name, root)

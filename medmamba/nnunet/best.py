@@ -76,7 +76,7 @@ def find_best(
     networks: only these: our networks' names, or names of trainers such as nnUNetTrainer.
     preset, configuration: only models of this preset of ours, of this nnU-Net configuration.
     ensembles: also try pairs; both need saved probabilities.
-    say: told what is being scored.
+    say: told what is being done.
 
     Writes crossval_results_folds_* into each model folder, ensembles/ beside them, and the best one's post-processing.
     Raises DataError when nothing can be compared; it says what is missing where.
@@ -96,11 +96,10 @@ def find_best(
         ready = _each([one.models[0] for one in singles], lambda model: _ready(model, folds), left_out)
         pairs = _each(list(combinations(ready, 2)), lambda pair: _pair(pair, folds, tell), left_out)
     ranked = sorted([*singles, *pairs], key=lambda one: -one.dice)  # of equals the simpler one comes first
-    tell(f"post-processing of {ranked[0].label}")
+    tell(f"Trying post-processing of {ranked[0].label}")
     files = LabelFiles.of(ranked[0].folder)
-    choice = postprocess_choice.choose(
-        ranked[0].folder, files.references(), files, list(ranked[0].models[0].held_out(folds))
-    )
+    cases = list(_held_out(ranked[0].models[0], folds))
+    choice = postprocess_choice.choose(ranked[0].folder, files.references(), files, cases)
     return Best(tuple(folds), ranked, choice, left_out)
 
 
@@ -128,7 +127,7 @@ def _each(items: Sequence[Any], work: Callable[[Any], Any], left_out: list[DataE
 
 
 def _single(model: TrainedModel, folds: Sequence[Fold], say: Callable[[str], None]) -> Candidate:
-    say(model.label)
+    say(f"Scoring {model.label}")
     result = crossval.summary(model.folder, folds)
     if result.mean.dice is None:
         raise DataError(f"{model.label}: no label has a Dice.", "Are the reference labels empty?")
@@ -136,7 +135,21 @@ def _single(model: TrainedModel, folds: Sequence[Fold], say: Callable[[str], Non
 
 
 def _ready(model: TrainedModel, folds: Sequence[Fold]) -> tuple[TrainedModel, dict[str, Path]]:
-    return model, model.probabilities(model.held_out(folds))
+    """A model and its saved probabilities. DataError with the command that makes them, when they are not there."""
+    fold_of = _held_out(model, folds)
+    found = {case: model.folder / f"fold_{fold}/validation/{case}.npz" for case, fold in fold_of.items()}
+    lacking = [case for case, path in found.items() if not path.is_file()]
+    if lacking:
+        raise DataError(
+            f"{model.label}: {len(lacking)} of {len(found)} cases have no saved probabilities.",
+            f"For ensembles run: {model.validate_command(folds)} --save-probabilities",
+        )
+    return model, found
+
+
+def _held_out(model: TrainedModel, folds: Sequence[Fold]) -> dict[str, Fold]:
+    """Case -> the fold that predicted it."""
+    return crossval.held_out_cases(model.folder, folds, LabelFiles.of(model.folder))
 
 
 def _pair(pair: Any, folds: Sequence[Fold], say: Callable[[str], None]) -> Candidate:
@@ -145,7 +158,7 @@ def _pair(pair: Any, folds: Sequence[Fold], say: Callable[[str], None]) -> Candi
     label = f"{first.label} + {second.label}"
     if set(ours) != set(theirs):
         raise DataError(f"{label}: they were not validated on the same cases.", f"Folds {as_text(folds)} differ.")
-    say(label)
+    say(f"Scoring {label}")
     files = LabelFiles.of(first.folder)
     name = f"ensemble___{first.name}___{second.name}___{'_'.join(map(str, folds))}"
     folder = first.folder.parent / "ensembles" / name

@@ -12,9 +12,10 @@ import numpy as np
 
 from ..errors import ConfigError, DataError
 from ..files import replacing
-from . import held_out, scoring
+from . import checkpoints, held_out, scoring
 from .batches import OnCase
 from .folds import Fold, as_text, parse_folds
+from .results import TrainedModel
 
 __all__ = ["CrossValidation", "LabelResult", "parse_folds", "summary"]
 
@@ -51,7 +52,7 @@ class CrossValidation:
     @property
     def title(self) -> str:
         """A headline for the table."""
-        return f"{self.model.name}: {self.cases} cases in folds {as_text(self.folds)}, mean Dice"
+        return f"{TrainedModel(self.model).label}: {self.cases} cases, folds {as_text(self.folds)}, mean Dice"
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -73,7 +74,7 @@ def summary(model_folder: Path, folds: Sequence[Fold], on_case: OnCase | None = 
     copies) and summary.json; what is up to date there stays. Raises DataError that names the folds and cases that
     are missing, ConfigError for fold "all", which has no held-out cases.
     """
-    model_folder, folds = Path(model_folder), tuple(dict.fromkeys(folds))
+    model_folder, folds = Path(model_folder).absolute(), tuple(dict.fromkeys(folds))
     if not folds or "all" in folds:
         raise ConfigError(f"There is no cross-validation of folds {as_text(folds) or '(none)'}.", "Use 0-4.")
     files = scoring.LabelFiles.of(model_folder)
@@ -113,11 +114,12 @@ def _what_is_missing(model_folder: Path, missing: dict[Fold, str]) -> tuple[str,
     absent = [fold for fold, why in missing.items() if not why]
     parts = [f"not validated: fold {', '.join(map(str, absent))}"] if absent else []
     parts += [why for why in missing.values() if why]
-    untrained = [fold for fold in absent if not any((model_folder / f"fold_{fold}").glob("checkpoint_*.pth"))]
-    remedy = f"Run: medmamba validate --model {model_folder} --folds {as_text(list(missing))}"
-    if untrained:
-        remedy = f"Train fold {', '.join(map(str, untrained))} first (medmamba train --folds {as_text(untrained)} ...)."
-    return f"{model_folder.name}: {'; '.join(parts)}.", remedy
+    untrained = [fold for fold in missing if not (model_folder / f"fold_{fold}" / checkpoints.FINAL).is_file()]
+    model = TrainedModel(model_folder)
+    todo = [model.train_command(untrained)] if untrained else []
+    trained = [fold for fold in missing if fold not in untrained]
+    todo += [model.validate_command(trained)] if trained else []
+    return f"{model.label}: {'; '.join(parts)}.", f"Run: {'; then: '.join(todo)}"
 
 
 def _wanted(model_folder: Path, fold: Fold, files: scoring.LabelFiles) -> list[str] | None:

@@ -10,9 +10,7 @@ from ..errors import DataError
 from ..files import read_json
 from . import host, presets, trainers
 from . import plans as network_plans
-from .crossval import held_out_cases
 from .folds import Fold, as_text
-from .scoring import LabelFiles
 
 
 @dataclass(frozen=True)
@@ -28,9 +26,11 @@ class TrainedModel:
 
     @property
     def parts(self) -> tuple[str, str, str]:
-        """Trainer, plans, configuration."""
-        trainer, plans, configuration = self.folder.name.split("__")
-        return trainer, plans, configuration
+        """Trainer, plans, configuration. DataError when the folder's name does not say them."""
+        names = self.folder.absolute().name.split("__")
+        if len(names) != 3:
+            raise DataError(f"{self.folder} is no model folder.", "Its name is TRAINER__PLANS__CONFIGURATION.")
+        return names[0], names[1], names[2]
 
     @cached_property
     def network(self) -> tuple[str, str] | None:
@@ -56,22 +56,16 @@ class TrainedModel:
         name, preset = self.network
         return f"--dataset {dataset} --net {name} --preset {preset} --config {self.parts[2]}"
 
-    def held_out(self, folds: Sequence[Fold]) -> dict[str, Fold]:
-        """Case -> the fold that predicted it. DataError when a fold is missing or not complete."""
-        return held_out_cases(self.folder, folds, LabelFiles.of(self.folder))
+    def train_command(self, folds: Sequence[Fold]) -> str:
+        """The command that trains folds of this model."""
+        trainer, plans, configuration = self.parts
+        if self.network is not None:
+            return f"medmamba train {self.arguments(self.folder.parent.name)} --folds {as_text(folds)}"
+        return f"nnUNetv2_train {self.folder.parent.name} {configuration} FOLD -tr {trainer} -p {plans}"
 
-    def probabilities(self, fold_of: dict[str, Fold]) -> dict[str, Path]:
-        """Case -> its saved probabilities. DataError with the command that makes them, when they are not there."""
-        found = {case: self.folder / f"fold_{fold}/validation/{case}.npz" for case, fold in fold_of.items()}
-        lacking = [case for case, path in found.items() if not path.is_file()]
-        if lacking:
-            folds = as_text(sorted(set(fold_of.values()), key=str))
-            dataset = self.folder.parent.name
-            raise DataError(
-                f"{self.label}: {len(lacking)} of {len(found)} cases have no saved probabilities.",
-                f"Run: medmamba validate {self.arguments(dataset)} --folds {folds} --save-probabilities",
-            )
-        return found
+    def validate_command(self, folds: Sequence[Fold]) -> str:
+        """The command that validates folds of this model."""
+        return f"medmamba validate {self.arguments(self.folder.parent.name)} --folds {as_text(folds)}"
 
 
 def trained_models(dataset_id: int) -> list[TrainedModel]:

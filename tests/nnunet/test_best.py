@@ -113,7 +113,9 @@ def test_what_cannot_be_compared_is_said(workplace: Path, results: Path) -> None
     found = find_best(PLAIN)
     assert {one.name for one in found.candidates} == {stock.name, third.name}
     first, second = found.left_out
-    assert "not validated: fold 4" in first.problem and ours.name in first.problem
+    assert "umamba-bot small 3d_fullres: not validated: fold 4" in first.problem
+    given = "--dataset Dataset901_Blobs --net umamba-bot --preset small --config 3d_fullres"
+    assert first.remedy == f"Run: medmamba validate {given} --folds 4"
     assert "1 of 5 cases have no saved probabilities" in second.problem
     assert second.remedy.endswith(f"--model {stock} --folds 0-4 --save-probabilities")
     for fold in range(5):

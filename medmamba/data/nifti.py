@@ -52,7 +52,7 @@ def write_like(labels: NDArray[Any], image: Any, target: Path) -> None:
 def recompress(source: Path, target: Path) -> None:
     """Pack or unpack a NIfTI file, byte for byte the same inside. DataError when the source is damaged."""
     try:
-        with source.open("rb") as raw, gzip.open(raw) if source.suffix == ".gz" else raw as reader:
+        with source.open("rb") as raw, gzip.open(raw) if source.suffix.lower() == ".gz" else raw as reader:
             if target.suffix != ".gz":
                 with target.open("wb") as plain:
                     shutil.copyfileobj(reader, plain, 2**20)

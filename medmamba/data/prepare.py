@@ -84,40 +84,44 @@ def prepare(
     if not card.layout:
         raise DataError(f"Card {card.name} does not say how a download looks.", f"Access: {card.access}.")
     source, folder = source.expanduser().absolute(), raw / card.folder_name
-    if twins := [path for path in raw.glob(f"Dataset{card.id:03d}_*") if path != folder]:
-        problem = f"{twins[0]} has the number {card.id:03d} already, and nnU-Net knows datasets by number."
-        raise DataError(problem, f"Rename it, or give the card {card.name} another id.")
+    _check_number(card, folder)
     found = match(card, source, leave_out=raw)
     result = Prepared(folder, incomplete=dict(found.incomplete), unlabelled=found.unlabelled)
     result.extra = [os.path.relpath(path, source) for path in found.extra]
     if not any(case.layout.trained_on for case in found.cases):
-        name, problems = next(iter(found.incomplete.items()), ("none", ("nothing was found",)))
-        raise DataError(f"No training case in {source} is complete; {name}: {problems[0]}.", "Complete the download.")
+        problem = f"No training case in {source} is complete; {_first(found.incomplete)}."
+        raise DataError(problem, "Complete the download.")
     with _for_people(folder), _alone(folder):
         for part in (".", *_PARTS):
             remove_leftovers(folder / part)
         record = Record(folder, source, card.name)
         done = _work(found.cases, card, record, result, copy, processes or cpu_count(), tick)
         if not any(case.layout.trained_on for case in done):
-            raise DataError(f"No training case could be converted; {_first(result)}.", "See the files named.")
+            raise DataError(
+                f"No training case could be converted; {_first(result.incomplete)}.", "See the files named."
+            )
         result.removed = record.keep_only([task for case in done for task in tasks(case, card)])
         record.save()
         write_lists(folder, card, done)
     result.counts, result.training = dict(expected(card, done)), sum(case.layout.trained_on for case in done)
-    known = {target for entry in record.entries.values() for target, *_ in entry["targets"]}
-    result.foreign = sorted(
-        f"{part}/{path.name}"
-        for part in _PARTS
-        if (folder / part).is_dir()
-        for path in (folder / part).iterdir()
-        if f"{part}/{path.name}" not in known
-    )
+    result.foreign = _foreign(folder, record)
     return result
 
 
-def _first(result: Prepared) -> str:
-    name, problems = next(iter(result.incomplete.items()))
-    return f"{name}: {problems[0]}"
+def _first(problems: dict[str, tuple[str, ...]]) -> str:
+    return next((f"{name}: {first}" for name, (first, *_) in problems.items()), "none was found")
+
+
+def _foreign(folder: Path, record: Record) -> list[str]:
+    known = {target for entry in record.entries.values() for target, *_ in entry["targets"]}
+    there = (f"{part}/{path.name}" for part in _PARTS for path in folder.glob(f"{part}/*"))
+    return sorted(set(there) - known)
+
+
+def _check_number(card: Card, folder: Path) -> None:
+    if twins := [path for path in folder.parent.glob(f"Dataset{card.id:03d}_*") if path != folder]:
+        problem = f"{twins[0]} has the number {card.id:03d} already, and nnU-Net knows datasets by number."
+        raise DataError(problem, f"Rename it, or give the card {card.name} another id.")
 
 
 def _work(

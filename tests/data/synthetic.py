@@ -2,8 +2,7 @@
 
 import csv
 import random
-import re._constants as regex
-import re._parser as parser
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,13 @@ import SimpleITK as sitk
 
 from medmamba.data.cards import Card
 from medmamba.data.layouts import PLACEHOLDER, Layout
+
+if sys.version_info >= (3, 11):
+    import re._constants as regex
+    import re._parser as parser
+else:
+    import sre_constants as regex
+    import sre_parse as parser
 
 SHAPE = (4, 7, 8)
 """Volume: z, y, x."""

@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
 def check(
     dataset: Annotated[str, typer.Argument(help="Name or number of a dataset, or the folder of a raw dataset.")],
     fix_affine: Annotated[bool, typer.Option(help="Give files that differ by rounding channel 0's geometry.")] = False,
-    processes: Annotated[int | None, typer.Option(min=0, help="Worker processes; default: a core each.")] = None,
+    processes: Annotated[int | None, typer.Option(min=0, help="Worker processes; default: one a core.")] = None,
     as_json: options.AsJson = False,
     data_root: options.DataRoot = None,
 ) -> None:

@@ -17,6 +17,8 @@ from .findings import KINDS, CheckReport, Finding
 
 OnCase = Callable[[str, int, int], None]
 """Told (case, cases done, cases in all) whenever a case is done."""
+_MOST_PROCESSES = 8
+"""More of them mostly wait for the disk."""
 _WORST = 5
 """Findings that one sentence names."""
 
@@ -30,7 +32,8 @@ def check(
     ----------
     folder: a DatasetXXX_Name folder with dataset.json, imagesTr, labelsTr and where there are imagesTs and labelsTs; or
         one whose dataset.json names the files in its `dataset` table.
-    processes: workers, each with one file in memory at a time; None: one a core; 0: in this process, unguarded.
+    processes: workers, each with one file in memory at a time; None: one a core, at most
+        eight; 0: in this process, unguarded.
     test: also examine the test cases.
 
     What is wrong is in the report; nothing of the data raises. DataError when there is no such folder.
@@ -39,7 +42,9 @@ def check(
         raise DataError(f"{folder} is no folder.", "Give the folder of an nnU-Net raw dataset.")
     description, findings = read_description(folder)
     cases, of_names = read_layout(folder, description, test)
-    results = _examine(cases, description, cpu_count() if processes is None else processes, on_case)
+    results = _examine(
+        cases, description, min(_MOST_PROCESSES, cpu_count()) if processes is None else processes, on_case
+    )
     findings += of_names
     for result in results:
         findings += result.findings

@@ -75,7 +75,7 @@ KINDS: dict[str, Kind] = {
                 'Write it as NIfTI-1 with three axes; or set "overwrite_image_reader_writer": "NibabelIO" (or '
                 '"SimpleITKIO") in dataset.json.',
             ),
-            "crash": ("Crash or lack of memory while reading it", "Write the file again; see whether the memory suffices."),
+            "crash": ("Crash or too little memory", "See whether the memory suffices; write the file again."),
             "data-type": ("Voxel type that cannot be used", "Write the image with one real number a voxel."),
             "four-axes": ("Four axes", "Write one 3-D file a channel: CASE_0000, CASE_0001, ..."),
             "dimensions": ("Wrong number of dimensions", "Write the image with two or three dimensions."),

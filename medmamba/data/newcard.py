@@ -20,6 +20,7 @@ from .newcard_layout import Guess, guess
 _LOOKED_AT = 20
 """Files that are opened; of labels all are, up to ten times as many."""
 _FIRST_NUMBER = 800
+_WITHOUT_MARK = {"name", "id", "id_origin", "task", "title", "file_ending", "reader"}
 
 
 def write_card(
@@ -128,6 +129,8 @@ def _matching(pattern: str, files: list[str], source: Path, where: tuple[tuple[s
 
 
 def _channels(found: Guess, looks: Looks, said: Mapping[str, Any]) -> list[str]:
+    if found.clip:
+        return ["rgb_to_0_1"] * 3
     names = said.get("channel_names") or said.get("modality")
     count = len(found.images) if len(found.images) > 1 else looks.channels
     if isinstance(names, dict) and len(names) == count:
@@ -177,11 +180,12 @@ def _named(said: Mapping[str, Any]) -> dict[str, Any]:
 
 def _text(name: str, number: int, draft: _Draft) -> str:
     """The card's TOML; JSON writes strings and lists as TOML does."""
-    flat = draft.looks.flat
+    flat = draft.looks.flat and not draft.guess.clip
     top: dict[str, Any] = {
         "name": name,
         "id": number,
         "id_origin": "medmamba",
+        **({"task": "video segmentation"} if draft.guess.clip else {}),
         "title": f"{name}: {', '.join(key for key in draft.labels if key != 'background')}"[:100],
         "home": draft.extra.get("reference", "unknown"),
         "licence": draft.extra.get("licence", draft.extra.get("license", "unknown")),
@@ -194,7 +198,7 @@ def _text(name: str, number: int, draft: _Draft) -> str:
     top |= {"spacing": list(draft.looks.spacing)} if draft.looks.spacing else {}
     top |= {"shape": list(draft.looks.shape)}
     top["traps"] = ["Guessed from the files' names and contents: confirm channels, label values and their meaning."]
-    marks = [*(key for key in top if key not in ("name", "id", "id_origin", "title", "file_ending", "reader"))]
+    marks = [*(key for key in top if key not in _WITHOUT_MARK)]
     marks += ["labels", "cases", "layout", *(key for key in ("raw_labels", "regions") if getattr(draft, key))]
     tables: dict[str, Mapping[str, Any]] = {
         "labels": draft.labels,
@@ -214,8 +218,9 @@ def _text(name: str, number: int, draft: _Draft) -> str:
 def _layouts(draft: _Draft) -> list[dict[str, Any]]:
     looks = draft.looks
     kind = ("rgb" if looks.channels == 3 else "grey") if looks.flat else "time" if looks.is_4d else "volume"
+    kind = "clip" if draft.guess.clip else kind
     shared: dict[str, Any] = {"kind": kind} if kind != "volume" else {}
-    shared |= {"intensity": "percentile"} if looks.wide else {}
+    shared |= {"intensity": "percentile"} if looks.wide and not draft.guess.clip else {}
     labelled: dict[str, Any] = {"label_kind": draft.label_kind} if draft.label_kind != "map" else {}
     labelled |= {"threshold": draft.threshold} if draft.threshold else {}
     training = {"split": "training", "images": list(draft.guess.images), "label": draft.guess.label} | shared | labelled

@@ -9,7 +9,8 @@ from pathlib import PurePosixPath
 
 from ..errors import DataError
 
-_ENDINGS = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+_PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+_ENDINGS = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", *_PICTURES)
 _LABEL = re.compile(
     r"(?i)(?<![a-z])(seg|segs|labels?|masks?|gt|groundtruth|ground_truth|annotations?|manual|lesions?|roi)"
 )
@@ -31,6 +32,11 @@ class Guess:
     where: str = ""
     """What {case} may be, where a label would match the images' pattern too."""
     cases: int = 0
+
+    @property
+    def clip(self) -> bool:
+        """A folder of frames a case."""
+        return "{frame}" in self.label
 
     @property
     def masks(self) -> bool:
@@ -88,6 +94,8 @@ def _from_roles(above: str, common: Sequence[str], folders: Sequence[dict[str, s
     images = sorted(role for role in common if role not in labels)
     if not labels or not images or len({_ending(role) for role in images}) > 1:
         return None
+    if clip := _frames(prefix, images, labels, len(folders)):
+        return clip
     label = labels[0]
     masks = {str(PurePosixPath(role).parent) for role in labels}
     if len(labels) > 1:
@@ -96,6 +104,19 @@ def _from_roles(above: str, common: Sequence[str], folders: Sequence[dict[str, s
         label = f"{masks.pop()}/{{label}}{_ending(labels[0])}"
     whole = sum(set(images) <= set(folder) for folder in folders)
     return Guess(tuple(prefix + role for role in images), prefix + label, cases=whole)
+
+
+def _frames(prefix: str, images: Sequence[str], labels: Sequence[str], cases: int) -> Guess | None:
+    """The patterns of clips: pictures and masks of many frames in two folders of each case."""
+    parents = [{str(PurePosixPath(role).parent) for role in roles} for roles in (images, labels)]
+    frames = [{PurePosixPath(role).stem for role in roles} for roles in (images, labels)]
+    alike = len(images) > 1 and all(len(kind) == 1 for kind in parents) and parents[0] != parents[1]
+    if not alike or frames[0] != frames[1] or not images[0].lower().endswith(_PICTURES):
+        return None
+    patterns = (
+        f"{prefix}{kind.pop()}/{{frame}}{_ending(one[0])}" for kind, one in zip(parents, (images, labels), strict=True)
+    )
+    return Guess((next(patterns),), next(patterns), cases=cases)
 
 
 def _twin_folders(files: Sequence[str]) -> Guess | None:

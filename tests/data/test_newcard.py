@@ -101,6 +101,16 @@ def test_2d_twins(tmp_path: Path, ending: str) -> None:
     assert done.training == 3 and done.converted == 6
 
 
+def test_clips(tmp_path: Path) -> None:
+    for clip in ("walk", "run"):
+        for frame in range(9, 12):
+            picture(tmp_path / "in" / clip / "frames" / f"{frame}.jpg", range(256), 3)
+            picture(tmp_path / "in" / clip / "masks" / f"{frame}.png", (0, 255))
+    card, done = made(tmp_path)
+    assert card.layout[0].images == ("{case}/frames/{frame}.jpg",) and card.layout[0].kind == "clip"
+    assert card.task == "video segmentation" and (done.training, done.extra) == (2, [])
+
+
 def test_real_nnunet_raw_and_regions(shared_data: Path, tmp_path: Path) -> None:
     (tmp_path / "in").symlink_to(shared_data / "Dataset004_Hippocampus")
     card, done = made(tmp_path)

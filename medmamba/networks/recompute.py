@@ -41,7 +41,7 @@ def recompute(network: nn.Module) -> int:
     To be called once, before DDP. Without gradients (validation, prediction) nothing is different. Random numbers of a
     block that draws some are the same the second time.
     """
-    blocks = list(_outermost(network))
+    blocks = list(dict.fromkeys(_outermost(network)))  # nnU-Net's decoder holds the encoder a second time
     for block in blocks:
         _wrap(block)
     return len(blocks)

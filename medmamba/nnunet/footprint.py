@@ -19,7 +19,7 @@ from nnunetv2.training.loss.dice import MemoryEfficientSoftDiceLoss
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 from nnunetv2.utilities.label_handling.label_handling import determine_num_input_channels
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
-from torch import Tensor
+from torch import Tensor, nn
 
 from .. import runtime
 from ..errors import SetupError
@@ -55,25 +55,68 @@ def estimate(
 
     Raises ConfigError for a configuration that the plans do not have or a patch that the network does not take.
     """
-    whole = network_plans.resolve(plans, configuration)
     recipe = recipe or _recipe(plans)
     device: DeviceType = "cuda" if device_type == "cuda" else "cpu"
     wanted = precision if precision != "auto" else recipe.precision
-    manager = PlansManager(dict(plans))
-    labels = manager.get_label_manager(dict(dataset_json))
-    task = {
-        "architecture": whole["architecture"],
-        "channels": determine_num_input_channels(manager, configuration, dict(dataset_json)),
-        "heads": labels.num_segmentation_heads,
-        "regions": bool(labels.has_regions),
-        "batch_dice": bool(whole.get("batch_dice", False)),
-        "shape": [int(whole["batch_size"]), *(int(size) for size in whole["patch_size"])],
+    task = _task(plans, configuration, dataset_json) | {
         "optimizer": recipe.optimizer,
         "precision": wanted if wanted != "auto" else "bf16" if device == "cuda" else "fp32",
         "recompute": recompute,
         "device_type": device,
     }
     return _estimate(json.dumps(task, sort_keys=True))
+
+
+def build(
+    plans: Mapping[str, Any], configuration: str, dataset_json: Mapping[str, Any]
+) -> tuple[nn.Module, list[tuple[int, ...]]]:
+    """The network of a configuration as it is trained, and the shapes of its inputs (two for registration)."""
+    task = _task(plans, configuration, dataset_json)
+    return _network(task), _shapes(task)
+
+
+def _task(plans: Mapping[str, Any], configuration: str, dataset_json: Mapping[str, Any]) -> dict[str, Any]:
+    """All that network and loss of a configuration depend on; can be written as JSON."""
+    whole = network_plans.resolve(plans, configuration)
+    manager = PlansManager(dict(plans))
+    labels = manager.get_label_manager(dict(dataset_json))
+    name = network_plans.carried_network(whole)
+    levels = len(whole["architecture"]["arch_kwargs"]["strides"])
+    pair = name is not None and info(name).task == "registration"
+    channels = determine_num_input_channels(manager, configuration, dict(dataset_json))
+    return {
+        "architecture": whole["architecture"],
+        "channels": network_plans.channels_of_each_image(channels) if pair else channels,
+        "heads": labels.num_segmentation_heads,
+        "regions": bool(labels.has_regions),
+        "batch_dice": bool(whole.get("batch_dice", False)),
+        "levels": levels,
+        "deep": levels > 2 and (name is None or info(name).deep_supervision),
+        "pair": pair,
+        "shape": [int(whole["batch_size"]), *(int(size) for size in whole["patch_size"])],
+    }
+
+
+def _shapes(task: Mapping[str, Any]) -> list[tuple[int, ...]]:
+    batch, *patch = task["shape"]
+    return [(batch, task["channels"], *patch)] * (2 if task["pair"] else 1)
+
+
+def _network(task: Mapping[str, Any]) -> nn.Module:
+    architecture = task["architecture"]
+    if task["pair"]:
+        name = network_plans.carried_network(task)
+        assert name is not None
+        return network_class(name)(input_channels=task["channels"], **architecture["arch_kwargs"])
+    return get_network_from_plans(
+        architecture["network_class_name"],
+        architecture["arch_kwargs"],
+        architecture["_kw_requires_import"],
+        task["channels"],
+        task["heads"],
+        allow_init=False,
+        deep_supervision=task["deep"],
+    )
 
 
 def _recipe(plans: Mapping[str, Any]) -> Recipe:
@@ -85,31 +128,12 @@ def _recipe(plans: Mapping[str, Any]) -> Recipe:
 def _estimate(task: str) -> Footprint:
     """`estimate` of a task that is written out as JSON."""
     t = json.loads(task)
-    architecture = t["architecture"]
-    batch, *patch = t["shape"]
-    name = network_plans.carried_network({"architecture": architecture})
+    loss = _registration_loss if t["pair"] else _segmentation_loss(t)
     options = {key: t[key] for key in ("precision", "optimizer", "recompute", "device_type")}
-    if name is not None and info(name).task == "registration":
-        arguments = architecture["arch_kwargs"]
-        channels = network_plans.channels_of_each_image(t["channels"])
-        shape = (batch, channels, *patch)
-        build = lambda: network_class(name)(input_channels=channels, **arguments)  # noqa: E731
-        return measure(build, (shape, shape), _registration_loss, **options)
-    strides = architecture["arch_kwargs"]["strides"]
-    deep = len(strides) > 2 and (name is None or info(name).deep_supervision)
-    build = lambda: get_network_from_plans(  # noqa: E731
-        architecture["network_class_name"],
-        architecture["arch_kwargs"],
-        architecture["_kw_requires_import"],
-        t["channels"],
-        t["heads"],
-        allow_init=False,
-        deep_supervision=deep,
-    )
-    return measure(build, ((batch, t["channels"], *patch),), _segmentation_loss(t, len(strides), deep), **options)
+    return measure(lambda: _network(t), _shapes(t), loss, **options)
 
 
-def _segmentation_loss(task: Mapping[str, Any], levels: int, deep: bool) -> Callable[[Any], Tensor]:
+def _segmentation_loss(task: Mapping[str, Any]) -> Callable[[Any], Tensor]:
     """nnU-Net's loss of an output, with a target of the right size."""
     dice = {"batch_dice": task["batch_dice"], "smooth": 1e-5, "do_bg": task["regions"], "ddp": False}
     loss: Any
@@ -117,8 +141,8 @@ def _segmentation_loss(task: Mapping[str, Any], levels: int, deep: bool) -> Call
         loss = DC_and_BCE_loss({}, dice, use_ignore_label=False, dice_class=MemoryEfficientSoftDiceLoss)
     else:
         loss = DC_and_CE_loss(dice, {}, weight_ce=1, weight_dice=1, dice_class=MemoryEfficientSoftDiceLoss)
-    if deep:
-        weights = np.array([0.5**level for level in range(levels - 1)])
+    if task["deep"]:
+        weights = np.array([0.5**level for level in range(task["levels"] - 1)])
         weights[-1] = 0
         loss = DeepSupervisionWrapper(loss, weights / weights.sum())
     channels = task["heads"] if task["regions"] else 1
@@ -126,7 +150,7 @@ def _segmentation_loss(task: Mapping[str, Any], levels: int, deep: bool) -> Call
     def of(output: Any) -> Tensor:
         outputs = output if isinstance(output, list | tuple) else [output]
         targets = [torch.empty((x.shape[0], channels, *x.shape[2:]), dtype=torch.int16) for x in outputs]
-        return loss(outputs, targets) if deep else loss(outputs[0], targets[0])
+        return loss(outputs, targets) if task["deep"] else loss(outputs[0], targets[0])
 
     return of
 

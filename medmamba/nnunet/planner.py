@@ -51,6 +51,8 @@ class Budget:
     """Where the figure comes from, in words."""
     operations: float | None = None
     """Most floating-point operations a step; None: no limit."""
+    asked_for: float | None = None
+    """GB of a GPU that the user named; None: the budget is this machine's."""
 
     def admits(self, step: Footprint) -> bool:
         """Whether a step stays within memory and work."""
@@ -71,7 +73,7 @@ def budget(vram: float | None = None) -> Budget:
     if vram is not None:
         if not 1 <= vram <= 1024:
             raise ConfigError(f"--vram {vram:g} is no GPU's memory in GB.", "Common sizes are 8, 12, 24, 48 and 80.")
-        return Budget(float(vram), "cuda", "as asked")
+        return Budget(float(vram), "cuda", "as asked", asked_for=float(vram))
     if torch.cuda.is_available():
         memory = torch.cuda.get_device_properties(0).total_memory / GIB
         return Budget(round(memory, 1), "cuda", torch.cuda.get_device_name(0))

@@ -12,7 +12,7 @@ from typing import Any
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from ..errors import ConfigError
-from ..networks import fit_patch, info, names, plan_arguments
+from ..networks import fit_patch, info, names, network_class, plan_arguments
 from . import presets
 from .presets import Preset
 
@@ -165,6 +165,14 @@ def carrying(
 def channels_of_each_image(channels: int) -> int:
     """Channels of one image of a pair: two modalities of a case are the two images, else each case is one image."""
     return 1 if channels == 2 else channels
+
+
+def divisor(
+    network: str, dims: int, unet: Mapping[str, Any], config: Mapping[str, Any] | None = None
+) -> tuple[int, ...]:
+    """What a large patch of the network must be divisible by; arguments as `medmamba.networks.fit_patch`."""
+    large = (64,) * dims
+    return tuple(network_class(network).patch_divisor(large, unet, config or unet))  # type: ignore[attr-defined]
 
 
 def cut(patch_size: tuple[int, ...], median_size: list[float]) -> tuple[int, ...]:

@@ -10,19 +10,20 @@ from typing import Any
 
 from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor import DatasetFingerprintExtractor
 from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner import ExperimentPlanner
-from nnunetv2.experiment_planning.verify_dataset_integrity import verify_dataset_integrity
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
-from ..data.integrity import faulty
+from ..data.check import require_sound
 from ..errors import DataError
 from ..files import read_json, write_json
 from ..runtime import cpu_count
-from . import host, presets
+from . import fold_splits, footprint, host, planner, presets
 from . import plans as network_plans
 
 STOCK_PLANS = "nnUNetPlans"
 _MOST_PROCESSES = 8
 """nnU-Net's own default; more of them mostly wait for the disk."""
+_PROPOSED_SPLITS = "splits.json"
+"""In a raw dataset: folds that keep together what belongs together, as `medmamba datasets prepare` writes them."""
 
 Cases = Mapping[str, Sequence[Path]]
 """Case name -> its image files and its label file."""
@@ -36,6 +37,7 @@ def preprocess(
     configurations: Sequence[str] | None = None,
     processes: int | None = None,
     verify: bool = True,
+    vram: float | None = None,
 ) -> Path:
     """Fingerprint, plan and preprocess a raw dataset; return the plans file.
 
@@ -46,9 +48,11 @@ def preprocess(
     configurations: which to preprocess; None: all that the plan has and the network takes.
     processes: worker processes; None: as many as cores, at most eight.
     verify: check the raw files first.
+    vram: plan the network for a GPU of so many GB; None: as before, else for this machine (see `planner.budget`).
 
-    What is newer than the raw files is left as it is. Raises DataError for raw files that cannot be used, ConfigError
-    for a configuration that the plan does not have or the network does not take.
+    What is newer than the raw files is left as it is. Folds that the raw dataset proposes are taken over unless there
+    are some. Raises DataError for raw files that cannot be used, ConfigError for a configuration that the plan does not
+    have or the network does not take, or a network that does not fit, SetupError when the disk is too small.
     """
     name = host.dataset_name(dataset_id)
     processes = processes or min(_MOST_PROCESSES, cpu_count())
@@ -58,16 +62,20 @@ def preprocess(
     # nnUNet_n_proc_DA=0, useful in training, makes the planner ask torch for zero threads
     with host.muted(), host.variables(nnUNet_n_proc_DA="1"):
         plans = _stock_plans(dataset_id, raw, place, cases, processes, verify)
-        for configuration in _wanted(plans, network, preset, configurations):
+        wanted = _wanted(plans, network, preset, configurations)
+        file = place / f"{STOCK_PLANS}.json" if network is None else write_network_plans(name, network, preset, vram)
+        for configuration in wanted:
             _preprocess_configuration(dataset_id, plans, configuration, place, cases, processes)
     _copy_labels(cases, place / "gt_segmentations", read_json(raw / "dataset.json")["file_ending"])
-    return place / f"{STOCK_PLANS}.json" if network is None else write_network_plans(name, network, preset)
+    _take_over_splits(raw / _PROPOSED_SPLITS, place / fold_splits.FILE)
+    return file
 
 
-def write_network_plans(dataset: str, network: str, preset: str = presets.DEFAULT) -> Path:
-    """Derive a network's plans from the stock plans of a preprocessed dataset, write them beside, return the file.
+def write_network_plans(dataset: str, network: str, preset: str = presets.DEFAULT, vram: float | None = None) -> Path:
+    """Plan a network on the stock plans of a preprocessed dataset, write its plans beside them, return the file.
 
-    A file that says the same already is left alone. DataError when the dataset was not planned yet.
+    Plans for the same data, preset and GPU memory are left alone (also what a user changed in them); without `vram`
+    those for any memory. DataError when the dataset was not planned yet.
     """
     place = host.folder("nnUNet_preprocessed") / dataset
     stock = place / f"{STOCK_PLANS}.json"
@@ -75,10 +83,15 @@ def write_network_plans(dataset: str, network: str, preset: str = presets.DEFAUL
         raise DataError(f"{dataset} has no {stock}.", f"Run: medmamba preprocess --dataset {dataset} --net {network}")
     plans_name = presets.plans_name(network, preset)
     file = place / f"{plans_name}.json"
-    plans = network_plans.adapt(read_json(stock), network, preset)
-    plans["plans_name"] = plans_name
-    if not file.is_file() or read_json(file) != plans:
-        write_json(file, plans)
+    before = read_json(file).get(network_plans.STAMP, {}) if file.is_file() else {}
+    content = read_json(stock)
+    asked = before.get("budget", {}).get("asked_for")
+    same = before.get("basis") == planner.basis(content, presets.preset(network, preset))
+    if same and vram in (None, asked):
+        return file
+    limits = planner.budget(asked if vram is None else vram)
+    plans = planner.plan(content, read_json(place / "dataset.json"), network, preset, limits)
+    write_json(file, plans | {"plans_name": plans_name})
     return file
 
 
@@ -102,24 +115,13 @@ def _stock_plans(dataset_id: int, raw: Path, place: Path, cases: Cases, processe
     # fewer cases than before leave no newer file behind
     if not _newer(fingerprint, sources) or len(read_json(fingerprint)["spacings"]) != len(cases):
         if verify:
-            _verify(raw, cases, processes)
+            require_sound(raw, processes)
         extractor = DatasetFingerprintExtractor(dataset_id, processes)
         extractor.show_progress_bar = sys.stderr.isatty()
         extractor.run(overwrite_existing=True)
     if not _newer(plans, [fingerprint]):
         ExperimentPlanner(dataset_id).plan_experiment()
     return read_json(plans)
-
-
-def _verify(raw: Path, cases: Cases, processes: int) -> None:
-    if broken := faulty([file for files in cases.values() for file in files], processes):
-        raise DataError(f"{len(broken)} file(s) cannot be used: {' '.join(broken[:5])}", "Copy or download them again.")
-    try:
-        verify_dataset_integrity(str(raw), processes)
-    except (AssertionError, RuntimeError, FileNotFoundError) as error:
-        raise DataError(
-            f"{raw} is not a sound nnU-Net dataset: {error}", "Correct the files named here and above."
-        ) from error
 
 
 def _preprocess_configuration(
@@ -132,9 +134,18 @@ def _preprocess_configuration(
     # nnU-Net writes a case's .pkl last
     if all(_newer(done / f"{case}.pkl", [fingerprint, *files]) for case, files in cases.items()):
         return
+    channels = len(next(iter(cases.values()))) - 1
+    needed = footprint.preprocessed_bytes(manager.configuration, channels, len(cases))
+    footprint.require_disk(needed, place, f"The preprocessed data of {configuration} need", "nnUNet_preprocessed")
     preprocessor = manager.preprocessor_class(verbose=False)
     preprocessor.show_progress_bar = sys.stderr.isatty()
     preprocessor.run(dataset_id, configuration, STOCK_PLANS, num_processes=processes)
+
+
+def _take_over_splits(proposed: Path, splits: Path) -> None:
+    """Make the proposed folds the dataset's, if there are any and it has none. DataError when they cannot be read."""
+    if proposed.is_file() and not splits.is_file():
+        write_json(splits, fold_splits.read_splits(proposed))
 
 
 def _cases(raw: Path) -> dict[str, list[Path]]:

@@ -6,7 +6,8 @@ from typing import Any
 
 from nnunetv2.experiment_planning.experiment_planners.network_topology import get_pool_and_conv_props
 
-from ..networks import fit_patch, info, network_class
+from ..networks import fit_patch, info
+from .plans import divisor
 
 Candidate = tuple[tuple[int, ...], dict[str, Any]]
 """Patch size and U-Net arguments."""
@@ -60,21 +61,21 @@ def _pooled(
     """nnU-Net's descent: an axis loses what it must be divisible by, which changes on the way."""
 
     def props(size: Sequence[int]) -> tuple[list[int], list[int], dict[str, Any]]:
-        _, strides, kernels, padded, divisor = get_pool_and_conv_props(list(spacing), list(size), _EDGE, 999999)
-        return [int(p) for p in padded], [int(d) for d in divisor], _unet(unet, strides, kernels)
+        _, strides, kernels, padded, steps = get_pool_and_conv_props(list(spacing), list(size), _EDGE, 999999)
+        return [int(p) for p in padded], [int(step) for step in steps], _unet(unet, strides, kernels)
 
-    patch, divisor, arguments = props(largest)
+    patch, steps, arguments = props(largest)
     while True:
         yield tuple(patch), arguments
-        axis = _axis(patch, median, divisor)
+        axis = _axis(patch, median, steps)
         if axis is None:
             return
         trial = list(patch)
-        trial[axis] -= divisor[axis]
+        trial[axis] -= steps[axis]
         step = props(trial)[1][axis]  # 224 lies between 256 and 192
         smaller = list(patch)
         smaller[axis] -= step
-        patch, divisor, arguments = props(smaller)
+        patch, steps, arguments = props(smaller)
 
 
 def _divided(
@@ -83,7 +84,7 @@ def _divided(
     """Multiples of what the network's axes must be divisible by; a clip keeps its frames."""
     clip = info(network).task == "video segmentation"
     # the network takes any size and fills it up inside: what it would fill up to costs nothing more
-    steps = [1, _FRAME_DIVISOR, _FRAME_DIVISOR] if clip else _divisor(network, len(largest), unet, config)
+    steps = [1, _FRAME_DIVISOR, _FRAME_DIVISOR] if clip else list(divisor(network, len(largest), unet, config))
     patch = [math.ceil(size / step) * step for size, step in zip(largest, steps, strict=True)]
     patch = list(fit_patch(network, patch, unet, config))
     while True:
@@ -92,11 +93,6 @@ def _divided(
         if axis is None:
             return
         patch[axis] -= steps[axis]
-
-
-def _divisor(network: str, dims: int, unet: Mapping[str, Any], config: Mapping[str, Any]) -> list[int]:
-    large = (64,) * dims
-    return list(network_class(network).patch_divisor(large, unet, config))  # type: ignore[attr-defined]
 
 
 def _axis(patch: Sequence[int], median: Sequence[float], steps: Sequence[int]) -> int | None:

@@ -51,7 +51,8 @@ class TrainingBar(Watcher):
         self._note()
         self.message(f"Precision: {trainer.precision}")
         if self._screen.is_terminal:
-            self._live.start()
+            with self._or_silent():
+                self._live.start()
 
     def step(self, report: "StepReport") -> None:
         """Move the bar."""
@@ -78,14 +79,27 @@ class TrainingBar(Watcher):
 
     def end(self) -> None:
         """Leave the bar as it is; what is printed from now on comes below it."""
-        self._live.stop()
+        with self._or_silent():
+            self._live.stop()
 
     def _note(self) -> None:
         """What is drawn, all at once: the thread that draws must not read the pace while it changes."""
         self._seen, self._heard = (self._pace.done, self._pace.left), time.monotonic()
 
     def _print(self, text: str) -> None:
-        self._screen.print(text, markup=False)
+        with self._or_silent():
+            self._screen.print(text, markup=False)
+
+    @contextmanager
+    def _or_silent(self) -> Iterator[None]:
+        """A reader that has gone away, or a full disk behind `> log`, must not end the training: nobody is told more.
+
+        rich ends the program when a pipe is closed.
+        """
+        try:
+            yield
+        except (OSError, SystemExit):
+            self._screen.quiet = True
 
     def _speed(self) -> str:
         return f"{self._pace.images_per_second:.3g} images/s  {self._pace.waited:.0%} waiting for data"

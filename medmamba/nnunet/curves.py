@@ -1,6 +1,7 @@
 """progress.png: how a run goes, in one look."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from .history import NAME, read_history
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 FILE = "progress.png"
 _CLASSES = 8
@@ -27,7 +29,8 @@ def draw_progress(folder: Path, log: Mapping[str, Sequence[Any]]) -> None:
     ----------
     log: nnU-Net's lists, one value an epoch. Epochs that lack a value are not drawn.
 
-    Names of classes and the time lost waiting for data come from the folder's history.jsonl, where it knows them.
+    Names of classes and the time lost waiting for data come from the folder's history.jsonl, where it knows them. On a
+    disk that cannot be written the older picture stays: training is not to end for that.
     """
     from matplotlib import style
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -36,27 +39,32 @@ def draw_progress(folder: Path, log: Mapping[str, Sequence[Any]]) -> None:
     done = min((len(values) for values in log.values()), default=0)
     if not done:
         return
-    epochs = np.arange(1, done + 1)
-    rows = {row["epoch"]: row for row in read_history(folder / NAME)}
-    with style.context("default"), replacing(folder / FILE) as temporary:
+    with style.context("default"), suppress(OSError), replacing(folder / FILE) as temporary:
         figure = Figure(figsize=(12, 8), layout="constrained")
         FigureCanvasAgg(figure)
-        (loss, dice), (rate, time) = figure.subplots(2, 2)
-        _draw_loss(loss, epochs, log)
-        _draw_dice(dice, epochs, log, _names(rows))
-        _line(rate, epochs, log["lrs"], _TRAINING, "learning rate")
-        rate.ticklabel_format(axis="y", style="sci", scilimits=(-2, 2))
-        rate.set_ylim(bottom=0)
-        _draw_time(time, epochs, log, rows)
-        for panel, title in ((loss, "loss"), (dice, "Dice"), (rate, "learning rate"), (time, "seconds an epoch")):
-            panel.set_title(title, loc="left", fontsize=11, fontweight="bold")
-            panel.set_xlabel("epoch")
-            panel.set_xlim(0.5, max(done, 2) + 0.5)
-            panel.xaxis.get_major_locator().set_params(integer=True)
-            panel.grid(color="0.9")
-            panel.spines[["top", "right"]].set_visible(False)
+        _draw(figure, log, np.arange(1, done + 1), {row["epoch"]: row for row in read_history(folder / NAME)})
         figure.suptitle(f"{folder.parent.name}, {folder.name}: {done} epochs", fontsize=10, color=_GREY)
         figure.savefig(temporary, dpi=100)
+
+
+def _draw(
+    figure: "Figure", log: Mapping[str, Sequence[Any]], epochs: NDArray[Any], rows: Mapping[int, Mapping[str, Any]]
+) -> None:
+    """The four panels."""
+    (loss, dice), (rate, time) = figure.subplots(2, 2)
+    _draw_loss(loss, epochs, log)
+    _draw_dice(dice, epochs, log, _names(rows))
+    _line(rate, epochs, log["lrs"], _TRAINING, "learning rate")
+    rate.ticklabel_format(axis="y", style="sci", scilimits=(-2, 2))
+    rate.set_ylim(bottom=0)
+    _draw_time(time, epochs, log, rows)
+    for panel, title in ((loss, "loss"), (dice, "Dice"), (rate, "learning rate"), (time, "seconds an epoch")):
+        panel.set_title(title, loc="left", fontsize=11, fontweight="bold")
+        panel.set_xlabel("epoch")
+        panel.set_xlim(0.5, max(len(epochs), 2) + 0.5)
+        panel.xaxis.get_major_locator().set_params(integer=True)
+        panel.grid(color="0.9")
+        panel.spines[["top", "right"]].set_visible(False)
 
 
 def _draw_loss(panel: "Axes", epochs: NDArray[Any], log: Mapping[str, Sequence[Any]]) -> None:

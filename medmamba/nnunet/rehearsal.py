@@ -111,7 +111,7 @@ def rehearse(dataset_id: int, options: TrainOptions, processes: int | None = Non
         recipe=_said(recipe, options),
         **what,
         **how,
-        epoch_seconds=_epoch_seconds(folder, recipe, what, runtime.device(options.device)),
+        epoch_seconds=_epoch_seconds(folder, recipe, what, training._device(options.device)),
         folder=str(folder),
         files=(*_FILES, "validation/") if what["validation"] else _FILES,
         start=start,
@@ -145,7 +145,7 @@ def _machine(
     plans: dict[str, Any], options: TrainOptions, recipe: Recipe, processes: int, folder: Path
 ) -> dict[str, Any]:
     """The fields that depend on where training runs."""
-    device = runtime.device(options.device)
+    device = training._device(options.device)
     manager = PlansManager(plans)
     configuration = manager.get_configuration(options.configuration)
     dataset = read_json(host.folder("nnUNet_preprocessed") / plans["dataset_name"] / "dataset.json")

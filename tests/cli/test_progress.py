@@ -96,6 +96,23 @@ def test_the_bar_is_taken_down_when_the_run_fails(capsys: pytest.CaptureFixture[
     assert capsys.readouterr().out.splitlines()[-1] == "still there"
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+@pytest.mark.parametrize("error", [BrokenPipeError, OSError])
+def test_a_reader_that_goes_away_does_not_end_the_run(
+    terminal: bool, error: type[OSError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise error
+
+    monkeypatch.setattr("os.dup2", lambda *descriptors: None)  # rich puts /dev/null in the place of stdout
+    console = Console(file=Gone(), force_terminal=terminal, width=80)
+    bar = run(console)
+    bar.epoch(TRAINER, epoch(2))
+    bar.end()
+    assert console.quiet
+
+
 @pytest.mark.parametrize(
     ("seconds", "shown"), [(None, "-:--:--"), (0.4, "0:00:00"), (3723, "1:02:03"), (3 * 86400 + 61, "3 d 0:01:01")]
 )

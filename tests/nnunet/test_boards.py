@@ -90,6 +90,18 @@ def test_a_run_that_goes_on_or_back(tmp_path: Path, made: list[Writer]) -> None:
     assert made[0].closed and made[1].purge_step == 5
 
 
+def test_a_board_that_fails_does_not_end_the_run(tmp_path: Path, made: list[Writer]) -> None:
+    told: list[str] = []
+    board, given = boards.TensorBoard(told.append), trainer(tmp_path)
+    board.start(given)
+    made[0].closed = True  # its flush fails
+    for number in (1, 2):
+        board.epoch(given, report(number))
+    board.message("unheard")
+    board.end()
+    assert len(told) == 1 and "training goes on without it" in told[0]
+
+
 def test_what_is_not_installed_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(boards, "find_spec", lambda name: None)
     monkeypatch.delenv("nnUNet_wandb_enabled", raising=False)

@@ -32,3 +32,10 @@ def test_an_epoch_without_numbers(tmp_path: Path) -> None:
 
 def test_colours_differ() -> None:
     assert len({colour(number) for number in range(100)}) == 100
+
+
+def test_a_disk_that_cannot_be_written_ends_nothing(tmp_path: Path) -> None:
+    (tmp_path / FILE).mkdir()  # no file can take this place
+    (tmp_path / FILE / "x").touch()
+    draw_progress(tmp_path, log(2))
+    assert list(tmp_path.iterdir()) == [tmp_path / FILE]

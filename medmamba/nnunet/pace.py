@@ -75,8 +75,9 @@ class Pace:
 
     @property
     def loss(self) -> float | None:
-        """Mean of the last training steps' finite losses; None where there is none."""
-        losses = [step.loss for step in self._recent["train"] if math.isfinite(step.loss)]
+        """Mean of the finite losses of the last training steps of one epoch; None where there is none."""
+        steps = self._recent["train"]
+        losses = [step.loss for step in steps if step.epoch == steps[-1].epoch and math.isfinite(step.loss)]
         return statistics.fmean(losses) if losses else None
 
     def _per_step(self) -> dict[str, float]:

@@ -31,6 +31,8 @@ def test_speed_and_waiting() -> None:
     assert (pace.images_per_second, pace.waited, pace.loss) == (1.0, 0.25, 0.5)
     pace.step(step(1, 2, loss=math.nan))
     assert pace.loss == 0.5
+    pace.step(step(2, 1, loss=0.25))
+    assert pace.loss == 0.25  # that of the epoch which is going on
 
 
 def test_steps_tell_before_the_first_epoch_is_done() -> None:

@@ -13,10 +13,14 @@ from medmamba.errors import ConfigError, DataError
 from medmamba.files import read_json
 from medmamba.nnunet import host, instructions, scoring
 from medmamba.nnunet.best import find_best
-from medmamba.nnunet.postprocess import Rule, read_rules
+from medmamba.nnunet.ensemble import ensemble
+from medmamba.nnunet.postprocess import Rule, postprocess, read_rules
+from medmamba.nnunet.prediction import predict
 from medmamba.nnunet.results import TrainedModel
+from medmamba.nnunet.training import train
+from medmamba.nnunet.validation import validate
 from tests.nnunet.made_models import islands, made_model, noise
-from tests.nnunet.small_runs import PLAIN
+from tests.nnunet.small_runs import PLAIN, options
 
 OURS = "nnUNetPlans_umamba-bot-small"
 STAMP = {"network": "umamba-bot", "preset": "small"}
@@ -203,3 +207,19 @@ def test_models_under_another_plans_name_are_named_by_their_folder(workplace: Pa
     )
     model = TrainedModel(folder)
     assert model.network is None and model.arguments("Dataset901_Blobs") == f"--model {folder}"
+
+
+@pytest.mark.slow
+def test_from_training_to_an_ensembles_labels(workplace: Path, results: Path, tmp_path: Path) -> None:
+    for network in ("umamba-bot", "lightm-unet"):
+        for fold in range(5):
+            folder = train(PLAIN, options(network=network, fold=fold, epochs=1, iterations=1))
+            validate(folder, device="cpu", precision="fp32", save_probabilities=True)
+    found = find_best(PLAIN)
+    assert [len(one.models) for one in found.candidates].count(2) == 1 and len(found.candidates) == 3
+    images, outputs = workplace / "raw/Dataset901_Blobs/imagesTr", []
+    for place, model in enumerate(candidate.models[0] for candidate in found.candidates if len(candidate.models) == 1):
+        outputs.append(tmp_path / str(place))
+        predict(model.folder, images, outputs[-1], folds=found.folds, device="cpu", save_probabilities=True)
+    written = ensemble(outputs, tmp_path / "mean")
+    assert len(postprocess(tmp_path / "mean", found.choice.file, tmp_path / "processed")) == len(written) == 5

@@ -2,6 +2,7 @@
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -12,7 +13,7 @@ from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
 from medmamba.errors import DataError
 from medmamba.networks.umamba import UMambaBot
-from medmamba.nnunet import door, prediction
+from medmamba.nnunet import door, pickles, prediction
 from medmamba.nnunet.trainer import EpochReport
 from tests.nnunet.small_runs import PLAIN
 
@@ -101,3 +102,23 @@ def test_channels_of_a_case_are_put_together(tmp_path: Path) -> None:
         "a": ["a_0000.nii.gz", "a_0001.nii.gz"],
         "b": ["b.nii.gz"],
     }
+
+
+def test_probabilities_go_with_the_label_map(
+    run: tuple[Path, list[EpochReport]], workplace: Path, tmp_path: Path
+) -> None:
+    image = workplace / "raw/Dataset901_Blobs/imagesTr/c0_0000.nii.gz"
+    how: dict[str, Any] = {"folds": [0], "mirror": False, "device": "cpu", "save_probabilities": True}
+    (file,) = prediction.predict(run[0].parent, image, tmp_path, **how)
+    with np.load(tmp_path / "c0.npz") as content:
+        probabilities = content["probabilities"]
+    assert probabilities.dtype == np.float32 and probabilities.shape == (3, 16, 20, 20)
+    np.testing.assert_allclose(probabilities.sum(0), 1, atol=1e-5)
+    assert np.array_equal(probabilities.argmax(0), sitk.GetArrayFromImage(sitk.ReadImage(str(file))))
+    assert pickles.read(tmp_path / "c0.pkl")["shape_before_cropping"] == (16, 20, 20)
+    before = file.stat().st_mtime_ns
+    prediction.predict(run[0].parent, image, tmp_path, **how, overwrite=False)
+    assert file.stat().st_mtime_ns == before
+    (tmp_path / "c0.npz").unlink()
+    prediction.predict(run[0].parent, image, tmp_path, **how, overwrite=False)
+    assert (tmp_path / "c0.npz").is_file()

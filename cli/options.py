@@ -2,7 +2,7 @@
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -44,15 +44,6 @@ def model_folder(
     from medmamba.nnunet import prediction
 
     return prediction.model_folder(dataset_id(dataset, places), net, preset, config)
-
-
-def fold(text: str) -> int | Literal["all"]:
-    """A fold as typed: a number, or "all". ConfigError otherwise."""
-    if text == "all":
-        return "all"
-    if text.isdigit():
-        return int(text)
-    raise ConfigError(f"--fold {text!r} is no fold.", "Use 0 to 4, or all.")
 
 
 def sizes(text: str | None) -> tuple[int, ...] | None:

@@ -107,7 +107,8 @@ def train(
         return
     trained = [_train(number, run, pictures, log) for run in runs]
     if _first():
-        _next_steps(dataset, net, preset, config, fold, options.root_again(data_root), trained, folds)
+        scored = folds if validation else ()
+        _next_steps(dataset, net, preset, config, fold, options.root_again(data_root), trained, scored)
 
 
 def _train(number: int, wanted: "TrainOptions", pictures: int, log: str) -> Any:
@@ -164,7 +165,7 @@ def _rehearse(number: int, runs: "list[TrainOptions]", as_json: bool) -> None:
 def _next_steps(
     dataset: str, net: str, preset: str, config: str, fold: str, root: str, trained: list[Any], folds: Any
 ) -> None:
-    """The cross-validation table after several folds, and the command that comes next."""
+    """The cross-validation table after several scored folds, and the command that comes next."""
     given = f"--dataset {dataset} --net {net} --preset {preset} --config {config}"
     numbered = [one for one in folds if one != "all"]
     if len(numbered) > 1:

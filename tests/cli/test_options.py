@@ -4,14 +4,6 @@ from medmamba.cli import options
 from medmamba.errors import ConfigError
 
 
-def test_fold() -> None:
-    assert options.fold("3") == 3
-    assert options.fold("all") == "all"
-    with pytest.raises(ConfigError, match="'-1'"):
-        options.fold("-1")
-
-
-@pytest.mark.parametrize("text", ["40,56,40", "40x56x40", "40, 56, 40"])
 def test_sizes(text: str) -> None:
     assert options.sizes(text) == (40, 56, 40)
 

@@ -21,7 +21,14 @@ def test_the_engine_predicts_the_same_labels(
     maps = []
     for name, use in (("engine", True), ("torch", False)):
         files = prediction.predict(
-            run[0].parent, image, tmp_path / name, folds=[0], device="cpu", engine=use, say=said.append
+            run[0].parent,
+            image,
+            tmp_path / name,
+            folds=[0],
+            device="cpu",
+            engine=use,
+            precision="fp32",
+            say=said.append,
         )
         maps.append(sitk.GetArrayFromImage(sitk.ReadImage(str(files[0]))))
     assert np.mean(maps[0] == maps[1]) >= 0.9999

@@ -4,6 +4,7 @@ from medmamba.cli import options
 from medmamba.errors import ConfigError
 
 
+@pytest.mark.parametrize("text", ["40,56,40", "40x56x40", "40, 56, 40"])
 def test_sizes(text: str) -> None:
     assert options.sizes(text) == (40, 56, 40)
 

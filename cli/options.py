@@ -13,7 +13,12 @@ if TYPE_CHECKING:
 
 Dataset = Annotated[str, typer.Option(help="Name (Hippocampus) or nnU-Net number (4) of a dataset.")]
 Net = Annotated[str, typer.Option(help="Network; `medmamba nets` lists them.")]
-Preset = Annotated[str, typer.Option(help="default: the paper's widths; small: narrow, for CPUs and small images.")]
+Preset = Annotated[
+    str,
+    typer.Option(
+        help="default: published widths; small: narrow, for CPUs and small images; paper: sizes as published."
+    ),
+]
 Config = Annotated[str, typer.Option(help="nnU-Net configuration: 2d, 3d_fullres, 3d_lowres.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 DataRoot = Annotated[

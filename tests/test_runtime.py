@@ -40,3 +40,28 @@ def test_large_pages_are_asked_for_unless_the_user_said_otherwise(monkeypatch: p
     monkeypatch.delenv("THP_MEM_ALLOC_ENABLE")
     runtime.take_large_pages()
     assert os.environ.pop("THP_MEM_ALLOC_ENABLE") == "1"
+
+
+def test_free_memory_is_what_the_system_and_the_container_leave(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(runtime, "_CGROUP", tmp_path)
+    free = runtime.free_memory()
+    assert free is None or free > 1 << 20
+    for name, content in (("max", "3000000"), ("current", "2500000"), ("stat", "anon 7\ninactive_file 100000\n")):
+        (tmp_path / f"memory.{name}").write_text(content)
+    assert runtime.free_memory() == 600000
+    (tmp_path / "memory.max").write_text("max")
+    assert runtime.free_memory() == pytest.approx(free, rel=0.5)
+
+
+def test_an_older_container_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(runtime, "_CGROUP", tmp_path)
+    (tmp_path / "memory").mkdir()
+    for name, content in (
+        ("limit_in_bytes", "900000"),
+        ("usage_in_bytes", "1000000"),
+        ("stat", "total_inactive_file 0"),
+    ):
+        (tmp_path / "memory" / f"memory.{name}").write_text(content)
+    assert runtime.free_memory() == 0

@@ -1,11 +1,13 @@
+import json
 import os
 import shutil
 from pathlib import Path
 
 import pytest
 
-from medmamba.errors import ConfigError, DataError
-from medmamba.files import read_json
+from medmamba import runtime
+from medmamba.errors import ConfigError, DataError, SetupError
+from medmamba.files import read_json, write_json
 from medmamba.nnunet.preparation import DatasetFingerprintExtractor, preprocess
 
 PLAIN = 901
@@ -84,3 +86,49 @@ def test_an_unsound_dataset_is_refused(workplace: Path) -> None:
     finally:
         shutil.rmtree(copy)
         shutil.rmtree(workplace / "preprocessed" / "Dataset904_Blobs", ignore_errors=True)
+
+
+def test_plans_are_made_for_a_gpu_that_is_named_and_then_stay(place: Path) -> None:
+    arguments = {"network": "lightm-unet", "preset": "small", "configurations": ["3d_fullres"]}
+    file = preprocess(PLAIN, **arguments, vram=12)  # type: ignore[arg-type]
+    assert read_json(file)["medmamba"]["budget"]["asked_for"] == 12
+    before = file.stat().st_mtime_ns
+    preprocess(PLAIN, **arguments)  # type: ignore[arg-type]
+    assert file.stat().st_mtime_ns == before
+    preprocess(PLAIN, **arguments, vram=24)  # type: ignore[arg-type]
+    assert read_json(file)["medmamba"]["budget"]["asked_for"] == 24
+
+
+def test_what_a_user_wrote_into_the_plans_stays(place: Path) -> None:
+    file = preprocess(PLAIN, network="lightm-unet", preset="small", configurations=["3d_fullres"])
+    content = read_json(file)
+    content["configurations"]["3d_fullres"]["batch_size"] = 3
+    write_json(file, content)
+    preprocess(PLAIN, network="lightm-unet", preset="small", configurations=["3d_fullres"])
+    assert read_json(file)["configurations"]["3d_fullres"]["batch_size"] == 3
+
+
+def test_proposed_folds_are_taken_over_once(workplace: Path, place: Path) -> None:
+    proposal = workplace / "raw/Dataset901_Blobs/splits.json"
+    splits, before = place / "splits_final.json", None
+    if splits.is_file():
+        before = splits.read_bytes()
+        splits.unlink()
+    try:
+        write_json(proposal, [{"train": ["c0", "c1", "c2"], "val": ["c3", "c4"]}])
+        preprocess(PLAIN, configurations=["3d_fullres"])
+        assert json.loads(splits.read_text()) == [{"train": ["c0", "c1", "c2"], "val": ["c3", "c4"]}]
+        write_json(proposal, [{"train": ["c0"], "val": ["c1"]}])
+        preprocess(PLAIN, configurations=["3d_fullres"])
+        assert json.loads(splits.read_text())[0]["val"] == ["c3", "c4"]
+    finally:
+        proposal.unlink()
+        splits.unlink()
+        if before is not None:
+            splits.write_bytes(before)
+
+
+def test_a_full_disk_is_seen_before_it_is_full(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "free_disk", lambda folder: 1000)
+    with pytest.raises(SetupError, match=r"preprocessed data of 2d need about .* free on the disk"):
+        preprocess(PLAIN, configurations=["2d"])

@@ -101,7 +101,7 @@ def train(
     }
     runs = [TrainOptions(fold=one, **common) for one in folds]
     if dry_run:
-        _rehearse(number, runs, as_json)
+        _rehearse(number, runs, gpus, as_json)
         return
     if _launched(gpus, device):
         return
@@ -123,7 +123,7 @@ def _train(number: int, wanted: "TrainOptions", pictures: int, log: str) -> Any:
     started = time.monotonic()
     with training_bar() as bar:
         seen = [Pictures(pictures, bar.message)] if pictures else []
-        folder = run(number, wanted, [bar, HistoryFile(bar.message), *seen, *boards(log)])
+        folder = run(number, wanted, [bar, HistoryFile(bar.message), *seen, *boards(log, bar.message)])
     if _first():
         typer.echo(f"Trained: {folder} ({time.monotonic() - started:.0f} s)")
     return folder
@@ -148,13 +148,13 @@ def _launched(gpus: int, device: str) -> bool:
     return True
 
 
-def _rehearse(number: int, runs: "list[TrainOptions]", as_json: bool) -> None:
+def _rehearse(number: int, runs: "list[TrainOptions]", gpus: int, as_json: bool) -> None:
     """Say what the runs would do."""
     from medmamba.nnunet.rehearsal import rehearse
 
     from .rehearsal import show_rehearsal
 
-    found = [rehearse(number, run) for run in runs]
+    found = [rehearse(number, run, gpus if gpus > 1 else None) for run in runs]
     if as_json:
         print_json([one.as_json() for one in found])
         return

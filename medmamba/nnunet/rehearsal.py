@@ -98,7 +98,7 @@ def rehearse(dataset_id: int, options: TrainOptions, processes: int | None = Non
     trainer = trainers.for_network(options.network).__name__
     place = host.folder("nnUNet_preprocessed") / name
     plans, file = _plans(place, options)
-    recipe: Recipe = training._recipe(_with_recipe(plans, options), options)
+    recipe: Recipe = training.recipe_of(_with_recipe(plans, options), options)
     model = f"{trainer}__{plans['plans_name']}__{options.configuration}"
     folder = host.folder("nnUNet_results") / name / model / f"fold_{options.fold}"
     start, done, hindrance = _start(folder, options, recipe.epochs)
@@ -111,7 +111,7 @@ def rehearse(dataset_id: int, options: TrainOptions, processes: int | None = Non
         recipe=_said(recipe, options),
         **what,
         **how,
-        epoch_seconds=_epoch_seconds(folder, recipe, what, training._device(options.device)),
+        epoch_seconds=_epoch_seconds(folder, recipe, what, training.device_of(options.device)),
         folder=str(folder),
         files=(*_FILES, "validation/") if what["validation"] else _FILES,
         start=start,
@@ -145,7 +145,7 @@ def _machine(
     plans: dict[str, Any], options: TrainOptions, recipe: Recipe, processes: int, folder: Path
 ) -> dict[str, Any]:
     """The fields that depend on where training runs."""
-    device = training._device(options.device)
+    device = training.device_of(options.device)
     manager = PlansManager(plans)
     configuration = manager.get_configuration(options.configuration)
     dataset = read_json(host.folder("nnUNet_preprocessed") / plans["dataset_name"] / "dataset.json")
@@ -213,7 +213,7 @@ def _cases(plans: PlansManager, options: TrainOptions) -> tuple[list[str], list[
 def _workers(device: torch.device, patch: tuple[int, ...]) -> tuple[int, str]:
     """How many processes prepare data, and why so many."""
     given = "nnUNet_n_proc_DA" in os.environ
-    with host.variables(nnUNet_n_proc_DA=training._workers(device)):
+    with host.variables(nnUNet_n_proc_DA=training.workers_of(device)):
         workers = int(get_allowed_n_proc_DA())
     if not workers:
         return 0, "in the training process: " + ("nnUNet_n_proc_DA=0" if given else "few cores")

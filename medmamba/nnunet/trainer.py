@@ -244,9 +244,14 @@ class MedMambaTrainer(SteppingTrainer):
         self._tell("message", text)
 
     def _tell(self, what: str, *content: Any) -> None:
-        if self.rank == 0:
-            for watcher in self.watchers:
+        """Tell every watcher; one that fails is told nothing more, for a run must not end because of who looks on."""
+        for watcher in list(self.watchers) if self.rank == 0 else []:
+            try:
                 getattr(watcher, what)(*content)
+            except Exception as error:
+                self.watchers = [other for other in self.watchers if other is not watcher]
+                name = type(watcher).__name__
+                self.print_to_log_file(f"{name} failed and is left out from now on: {type(error).__name__}: {error}")
 
     def _report_step(self, phase: Any, step: int, steps: int, loss: float, started: float, waited: float) -> None:
         epoch, seconds = self.current_epoch + 1, time.perf_counter() - started

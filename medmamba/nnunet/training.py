@@ -68,7 +68,7 @@ def train(dataset_id: int, options: TrainOptions, watchers: Sequence[Watcher] = 
     """
     trainers.for_network(options.network)
     name = host.dataset_name(dataset_id)
-    with ranks.joined(_device(options.device)) as device, host.variables(nnUNet_n_proc_DA=_workers(device)):
+    with ranks.joined(device_of(options.device)) as device, host.variables(nnUNet_n_proc_DA=workers_of(device)):
         trainer = make_trainer(name, options, device)
         trainer.watchers = watchers
         with _determinism(options.deterministic):
@@ -111,7 +111,7 @@ def make_trainer(name: str, options: TrainOptions, device: torch.device) -> MedM
     trainer.accumulate = options.accumulate
     trainer.recompute = options.recompute
     trainer.save_minutes = options.save_minutes
-    trainer.use_recipe(_recipe(trainer, options))
+    trainer.use_recipe(recipe_of(trainer, options))
     return trainer
 
 
@@ -132,7 +132,8 @@ def _require_room(trainer: MedMambaTrainer, options: TrainOptions, device: torch
     )
 
 
-def _recipe(trainer: MedMambaTrainer, options: TrainOptions) -> presets.Recipe:
+def recipe_of(trainer: MedMambaTrainer, options: TrainOptions) -> presets.Recipe:
+    """The trainer's recipe with what the options say otherwise."""
     iterations = options.iterations
     return trainer.recipe.changed(
         epochs=options.epochs,
@@ -160,7 +161,8 @@ def run_plans(name: str, options: TrainOptions) -> dict[str, Any]:
     return plans
 
 
-def _device(name: str) -> torch.device:
+def device_of(name: str) -> torch.device:
+    """The device to train on. ConfigError for another GPU than the first, SetupError for one that is not there."""
     device = runtime.device(name)
     if device.type == "cuda" and device.index:
         raise ConfigError(
@@ -169,7 +171,7 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _workers(device: torch.device) -> str | None:
+def workers_of(device: torch.device) -> str | None:
     """How many worker processes prepare data, as nnU-Net's variable has it; None: nnU-Net's own rule."""
     if "nnUNet_n_proc_DA" in os.environ:
         return os.environ["nnUNet_n_proc_DA"]

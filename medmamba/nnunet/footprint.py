@@ -195,16 +195,17 @@ def require(
         raise SetupError(
             f"A training step of {plans['plans_name']}, {configuration} (patch {by(whole['patch_size'])}, batch "
             f"{whole['batch_size']}) needs about {gib(step.total)}, and {gib(free)} are free on {device}.",
-            _remedies(whole["batch_size"], free, recompute, device),
+            _remedies(whole["batch_size"], free, recompute, precision, device),
         )
     if folder is not None:
         require_disk(checkpoint_bytes(step), folder, "Checkpoints need", "nnUNet_results")
     return step
 
 
-def _remedies(batch: int, free: int, recompute: bool, device: torch.device) -> str:
+def _remedies(batch: int, free: int, recompute: bool, precision: str, device: torch.device) -> str:
     words = [] if recompute else ["--recompute"]
     words += ["--batch-size 1"] if batch > 1 else []
+    words += ["--precision bf16"] if device.type == "cpu" and precision in ("auto", "fp32") else []
     words.append("a smaller --patch-size")
     budget = f" --vram {max(1, free // GIB)}" if device.type == "cuda" else ""
     return f"Try {' or '.join(words)}, or plan for this machine: medmamba preprocess{budget} with the same network."

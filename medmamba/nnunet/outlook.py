@@ -137,10 +137,10 @@ class _OneInput(nn.Module):
 
 
 def duration(seconds: float | None) -> str:
-    """12 s, 3.4 min, 2.1 h, 5.0 d; a dash for None."""
+    """0.03 s, 1.2 s, 12 s, 3.4 min, 2.1 h, 5.0 d; a dash for None."""
     if seconds is None:
         return "-"
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= 2 * size:
             return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.1f} s" if seconds < 10 else f"{math.ceil(seconds)} s"
+    return f"{math.ceil(seconds)} s" if seconds >= 10 else f"{seconds:.2g} s"

@@ -115,6 +115,12 @@ def test_half_precision_and_recomputing_take_less() -> None:
     assert full.flops < again.flops < 1.5 * full.flops
 
 
+@pytest.mark.parametrize("name", SMALL)
+def test_recomputing_in_half_precision_on_a_gpu(name: str) -> None:
+    t = task(name, SMALL[name], (1, 1, *SHAPES.get(name, (16, 16, 16))), "bf16", recompute=True)
+    assert footprint(t, device_type="cuda").flops > footprint({**t, "recompute": False}, device_type="cuda").flops
+
+
 def test_adam_keeps_twice_what_momentum_does() -> None:
     t = task("umamba-bot", SMALL["umamba-bot"], (1, 1, 16, 16, 16))
     assert footprint(t, optimizer="adamw").optimizer == 2 * footprint(t, optimizer="sgd").optimizer

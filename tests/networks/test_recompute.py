@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -93,3 +94,15 @@ def test_nnunets_own_network() -> None:
     assert recompute(again) == 5
     size = (16, 16, 16)
     assert all(torch.equal(a, b) for a, b in zip(step(plain, size)[1], step(again, size)[1], strict=True))
+
+
+@pytest.mark.filterwarnings("ignore:Grad strides do not match bucket view strides")  # with or without recomputing
+def test_under_ddp(tmp_path: Path) -> None:
+    plain, again = build("segmamba"), build("segmamba")
+    recompute(again)
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1)
+    try:
+        gradients = step(nn.parallel.DistributedDataParallel(again), size_of("segmamba"))[1]
+    finally:
+        torch.distributed.destroy_process_group()
+    assert all(torch.equal(a, b) for a, b in zip(step(plain, size_of("segmamba"))[1], gradients, strict=True))

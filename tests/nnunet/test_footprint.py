@@ -50,7 +50,7 @@ def test_too_little_memory_is_refused_with_remedies(stock_plans: Plans, monkeypa
         SetupError, match=r"patch 40x56x40, batch 2\) needs about 0\.\d GB, and 0\.0 GB are free on cpu"
     ) as error:
         footprint.require(adapted, "3d_fullres", DATASET, device=CPU)
-    assert "--recompute or --batch-size 1 or a smaller --patch-size" in (error.value.remedy or "")
+    assert "--recompute or --batch-size 1 or --precision bf16 or a smaller --patch-size" in (error.value.remedy or "")
 
 
 def test_an_unknown_amount_of_memory_is_not_refused(stock_plans: Plans, monkeypatch: pytest.MonkeyPatch) -> None:

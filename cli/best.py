@@ -8,7 +8,7 @@ from . import options
 from .screen import number, print_json, print_table
 
 if TYPE_CHECKING:
-    from medmamba.nnunet.best import Best
+    from medmamba.nnunet.folds.best import Best
 
 
 def register(app: typer.Typer) -> None:
@@ -40,9 +40,10 @@ def best(
     places = folders(data_root)
     number_of = dataset_id(dataset, places)
     places.export()
-    from medmamba.nnunet import host, instructions
-    from medmamba.nnunet.best import find_best
-    from medmamba.nnunet.folds import parse_folds
+    from medmamba.nnunet import host
+    from medmamba.nnunet.folds import instructions
+    from medmamba.nnunet.folds.best import find_best
+    from medmamba.nnunet.folds.parse import parse_folds
 
     found = find_best(
         number_of,
@@ -65,8 +66,8 @@ def best(
 
 def _show(found: "Best") -> None:
     """The ranking, what post-processing does to the best, and what was not compared."""
-    from medmamba.nnunet.postprocess import describe
-    from medmamba.nnunet.scoring import LabelFiles
+    from medmamba.nnunet.folds.postprocess import describe
+    from medmamba.nnunet.folds.scoring import LabelFiles
 
     rows = [(str(place), one.label, number(one.dice)) for place, one in enumerate(found.candidates, start=1)]
     print_table("Mean Dice on the cross-validation", ("", "model", "Dice"), rows, right=("Dice",))

@@ -12,8 +12,8 @@ from . import options
 from .screen import console, print_json
 
 if TYPE_CHECKING:
-    from medmamba.data.check_fix import Refusal
-    from medmamba.data.findings import CheckReport, Finding, Rounding
+    from medmamba.data.check.findings import CheckReport, Finding, Rounding
+    from medmamba.data.check.fix import Refusal
 
 _MOST_ROWS = 10
 _WIDTH = 80
@@ -37,8 +37,8 @@ def check(
     data_root: options.DataRoot = None,
 ) -> None:
     """Examine every image and label of a raw dataset. Exit code 4 when something has to be mended."""
-    from medmamba.data.check import check as run
-    from medmamba.data.check_fix import fix_geometry
+    from medmamba.data.check.fix import fix_geometry
+    from medmamba.data.check.run import check as run
 
     folder = _folder(dataset, data_root)
     with _bar() as on_case:
@@ -93,7 +93,7 @@ def _as_json(report: "CheckReport", fixed: "Sequence[Rounding]", refused: "Seque
 
 def _show(report: "CheckReport", fixed: "Sequence[Rounding]", refused: "Sequence[Refusal]", fix_affine: bool) -> None:
     """One table a kind, what was repaired, and a line that sums up."""
-    from medmamba.data.geometry import TOLERANCE
+    from medmamba.data.check.geometry import TOLERANCE
 
     def place(path: Path | None) -> str:
         return os.path.relpath(path, report.folder) if path else ""
@@ -123,7 +123,7 @@ def _show(report: "CheckReport", fixed: "Sequence[Rounding]", refused: "Sequence
 
 def _table(found: "Sequence[Finding]", place: Callable[[Path | None], str]) -> None:
     """All findings of one kind."""
-    from medmamba.data.findings import KINDS
+    from medmamba.data.check.findings import KINDS
 
     kind = KINDS[found[0].kind]
     rows = [(place(one.file) or one.case, one.text) for one in found]

@@ -30,8 +30,8 @@ def demo(
 ) -> None:
     """Plan, preprocess, train, predict, evaluate and draw: under five minutes on two cores."""
     from medmamba.demo import STEPS, DemoOptions, run
-    from medmamba.nnunet.history import HistoryFile
-    from medmamba.nnunet.pictures import Pictures
+    from medmamba.nnunet.watching.history import HistoryFile
+    from medmamba.nnunet.watching.pictures import Pictures
 
     screen, started = console(), time.monotonic()
 

@@ -26,7 +26,7 @@ def ensemble(
     overwrite: Annotated[bool, typer.Option(help="Write segmentations again that are there already.")] = True,
 ) -> None:
     """Average the saved probabilities of several models into one segmentation per case."""
-    from medmamba.nnunet.ensemble import ensemble as run
+    from medmamba.nnunet.folds.ensemble import ensemble as run
 
     written = run(
         input,

@@ -24,7 +24,7 @@ def new(
 ) -> None:
     """Write a dataset card by looking at a folder. All that was guessed is marked as unverified: read it before use."""
     from medmamba.data.folders import folders
-    from medmamba.data.newcard import write_card
+    from medmamba.data.newcard.write import write_card
 
     path = write_card(source, folders(data_root), name=name, out=out, number=number)
     typer.echo(f"Card: {path}")

@@ -23,8 +23,8 @@ def postprocess(
     output: Annotated[Path, typer.Option(help="Folder for the processed segmentations.")],
 ) -> None:
     """Keep only the largest component of the labels that a rules file names."""
-    from medmamba.nnunet.postprocess import describe, read_rules
-    from medmamba.nnunet.postprocess import postprocess as run
+    from medmamba.nnunet.folds.postprocess import describe, read_rules
+    from medmamba.nnunet.folds.postprocess import postprocess as run
 
     typer.echo(f"Rules: {describe(read_rules(rules))}")
     written = run(input, rules, output, lambda case, done, total: typer.echo(f"{done}/{total} {case}"))

@@ -48,7 +48,7 @@ def predict(
     places = folders(data_root)
     places.export()
     from medmamba.engine import reuse_memory
-    from medmamba.nnunet.folds import parse_folds
+    from medmamba.nnunet.folds.parse import parse_folds
     from medmamba.nnunet.prediction import predict as run
 
     model = options.model_folder(model, dataset, net, preset, config, places)

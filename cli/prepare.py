@@ -13,7 +13,7 @@ from . import options
 from .screen import console, print_json, print_table
 
 if TYPE_CHECKING:
-    from medmamba.data.prepare import Prepared
+    from medmamba.data.prepare.run import Prepared
 
 _SHOWN = 5
 """Names of a list that are shown on screen; --json gives all."""
@@ -51,7 +51,7 @@ def prepare(
     """
     from medmamba.data.cards import card
     from medmamba.data.folders import folders
-    from medmamba.data.prepare import prepare as run
+    from medmamba.data.prepare.run import prepare as run
 
     known = card(name)
     with _bar(quiet=as_json) as tick:

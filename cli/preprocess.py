@@ -10,7 +10,7 @@ from . import options
 from .screen import print_json, print_table
 
 if TYPE_CHECKING:
-    from medmamba.nnunet.outlook import Outlook
+    from medmamba.nnunet.planning.outlook import Outlook
 
 
 def register(app: typer.Typer) -> None:
@@ -68,7 +68,7 @@ def preprocess(
 
 def _outlooks(file: Path, trial: bool) -> tuple[dict[str, Any], "Sequence[Outlook]"]:
     from medmamba.files import read_json
-    from medmamba.nnunet.outlook import outlooks
+    from medmamba.nnunet.planning.outlook import outlooks
 
     plans = read_json(file)
     return plans, outlooks(plans, read_json(file.parent / "dataset.json"), trial)
@@ -100,8 +100,8 @@ def _show(plans: dict[str, Any], rows: "Sequence[Outlook]") -> None:
 
 
 def _lines(rows: "Sequence[Outlook]", budget: dict[str, Any]) -> list[list[str]]:
-    from medmamba.nnunet.footprint import by
-    from medmamba.nnunet.outlook import duration
+    from medmamba.nnunet.planning.footprint import by
+    from medmamba.nnunet.planning.outlook import duration
 
     described = {
         "spacing, mm": [" ".join(f"{value:.3g}" for value in row.spacing) for row in rows],

@@ -10,8 +10,8 @@ from .screen import console
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from medmamba.nnunet.reports import EpochReport, StepReport, Watcher
-    from medmamba.nnunet.trainer import MedMambaTrainer
+    from medmamba.nnunet.loop.reports import EpochReport, StepReport, Watcher
+    from medmamba.nnunet.loop.trainer import MedMambaTrainer
 else:
     Watcher = object  # commands import medmamba's parts only when they run; every method of Watcher is here
 
@@ -38,7 +38,7 @@ class TrainingBar(Watcher):
 
     def start(self, trainer: "MedMambaTrainer") -> None:
         """Take over how long the run is, and with which precision."""
-        from medmamba.nnunet.pace import Pace
+        from medmamba.nnunet.watching.pace import Pace
 
         self._epochs = trainer.num_epochs
         self._pace = Pace(

@@ -8,7 +8,7 @@ from .progress import clock
 from .screen import print_table
 
 if TYPE_CHECKING:
-    from medmamba.nnunet.rehearsal import Rehearsal
+    from medmamba.nnunet.watching.rehearsal import Rehearsal
 
 _WIDTH = 100
 

@@ -77,7 +77,7 @@ def train(
     places = folders(data_root)
     number = dataset_id(dataset, places)
     places.export()
-    from medmamba.nnunet.folds import parse_folds
+    from medmamba.nnunet.folds.parse import parse_folds
     from medmamba.nnunet.training import TrainOptions
 
     folds = parse_folds(fold)
@@ -113,10 +113,10 @@ def train(
 
 def _train(number: int, wanted: "TrainOptions", pictures: int, log: str) -> Any:
     """Train one fold and return its folder."""
-    from medmamba.nnunet.boards import boards
-    from medmamba.nnunet.history import HistoryFile
-    from medmamba.nnunet.pictures import Pictures
     from medmamba.nnunet.training import train as run
+    from medmamba.nnunet.watching.boards import boards
+    from medmamba.nnunet.watching.history import HistoryFile
+    from medmamba.nnunet.watching.pictures import Pictures
 
     from .progress import training_bar
 
@@ -130,7 +130,7 @@ def _train(number: int, wanted: "TrainOptions", pictures: int, log: str) -> Any:
 
 
 def _first() -> bool:
-    from medmamba.nnunet import ranks
+    from medmamba.nnunet.loop import ranks
 
     return ranks.first()
 
@@ -140,7 +140,7 @@ def _launched(gpus: int, device: str) -> bool:
     if gpus == 1:
         return False
     from medmamba import runtime
-    from medmamba.nnunet import launch
+    from medmamba.nnunet.loop import launch
 
     if not launch.several(gpus):
         return False
@@ -150,7 +150,7 @@ def _launched(gpus: int, device: str) -> bool:
 
 def _rehearse(number: int, runs: "list[TrainOptions]", gpus: int, as_json: bool) -> None:
     """Say what the runs would do."""
-    from medmamba.nnunet.rehearsal import rehearse
+    from medmamba.nnunet.watching.rehearsal import rehearse
 
     from .rehearsal import show_rehearsal
 

@@ -11,7 +11,7 @@ from . import options
 from .screen import number, print_table
 
 if TYPE_CHECKING:
-    from medmamba.nnunet.folds import Fold
+    from medmamba.nnunet.folds.parse import Fold
 
 
 def register(app: typer.Typer) -> None:
@@ -47,8 +47,8 @@ def validate(
     places = folders(data_root)
     places.export()
     from medmamba.engine import reuse_memory
-    from medmamba.nnunet.folds import parse_folds
-    from medmamba.nnunet.validation import validate as run
+    from medmamba.nnunet.folds.parse import parse_folds
+    from medmamba.nnunet.folds.validation import validate as run
 
     chosen = parse_folds(folds)
     place = options.model_folder(model, dataset, net, preset, config, places)
@@ -76,7 +76,7 @@ def _told(fold: "Fold", case: str, done: int, total: int) -> None:
 
 def show_crossval(model_folder: Path, folds: Sequence["Fold"]) -> None:
     """Print the table of a cross-validation, after writing its summary."""
-    from medmamba.nnunet.crossval import summary
+    from medmamba.nnunet.folds.crossval import summary
 
     found = summary(model_folder, folds)
     print_table(found.title, found.columns, found.rows(), right=found.columns[1:])

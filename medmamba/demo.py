@@ -13,7 +13,7 @@ from .files import read_json, write_json
 
 if TYPE_CHECKING:
     from .evaluate.overlap import Report
-    from .nnunet.reports import Watcher
+    from .nnunet.loop.reports import Watcher
 
 STEPS = ("data", "plan and preprocess", "train", "predict", "evaluate", "draw")
 PHANTOMS = 900

@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ..errors import DataError
-from .check_file import UnusableError, readable
-from .check_image import examine
-from .findings import KINDS
+from .check.file import UnusableError, readable
+from .check.findings import KINDS
+from .check.image import examine
 
 _CHUNK = 2**20
 

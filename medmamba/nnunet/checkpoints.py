@@ -12,7 +12,7 @@ from ..errors import DataError, SetupError
 from ..files import replacing
 
 RUN = "medmamba"
-"""Key of a checkpoint under which our trainers keep what nnU-Net's do not: see `medmamba.nnunet.progress`."""
+"""Key of a checkpoint under which our trainers keep what nnU-Net's do not: see `medmamba.nnunet.loop.progress`."""
 FINAL, BEST, LATEST = "checkpoint_final.pth", "checkpoint_best.pth", "checkpoint_latest.pth"
 PREVIOUS = "previous"
 """Sub-folder of a fold for the checkpoints of an earlier run."""

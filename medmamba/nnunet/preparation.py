@@ -12,12 +12,14 @@ from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor impo
 from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner import ExperimentPlanner
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
-from ..data.check import require_sound
+from ..data.check.run import require_sound
 from ..errors import DataError
 from ..files import read_json, write_json
 from ..runtime import cpu_count
-from . import fold_splits, footprint, host, planner, presets
+from . import host, presets
 from . import plans as network_plans
+from .loop import fold_splits
+from .planning import footprint, planner
 
 STOCK_PLANS = "nnUNetPlans"
 _MOST_PROCESSES = 8

@@ -13,9 +13,10 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 from ..errors import DataError
 from ..files import read_json
-from . import fold_splits, host
+from . import host
 from . import plans as network_plans
-from .reports import StepReport, Watcher
+from .loop import fold_splits
+from .loop.reports import StepReport, Watcher
 from .trainers import PlansTrainer
 
 STOCK, OURS = "nnU-Net's trainer", "medmamba's trainer"

@@ -5,7 +5,7 @@ from typing import Any
 from nnunetv2.training.data_augmentation.compute_initial_patch_size import get_patch_size
 
 from ..errors import ConfigError
-from .trainer import MedMambaTrainer
+from .loop.trainer import MedMambaTrainer
 
 
 class nnUNetTrainerUMambaBot(MedMambaTrainer):  # noqa: N801  (nnU-Net's way of naming trainers)

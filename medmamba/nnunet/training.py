@@ -13,12 +13,14 @@ import torch
 from .. import runtime
 from ..errors import ConfigError, DataError
 from ..files import read_json
-from . import checkpoints, fold_splits, footprint, host, presets, ranks, trainers
+from . import checkpoints, host, presets, trainers
 from . import plans as network_plans
+from .folds.validation import validate
+from .loop import fold_splits, ranks
+from .loop.reports import EpochReport, Watcher
+from .loop.trainer import MedMambaTrainer
+from .planning import footprint
 from .preparation import write_network_plans
-from .reports import EpochReport, Watcher
-from .trainer import MedMambaTrainer
-from .validation import validate
 
 _FEW_CORES = 4
 """Up to this many, worker processes for augmentation take from the training what they give."""

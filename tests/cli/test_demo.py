@@ -14,8 +14,8 @@ _SHORT = """
 import sys
 from pathlib import Path
 from medmamba.demo import DemoOptions, run
-from medmamba.nnunet.history import HistoryFile
-from medmamba.nnunet.pictures import Pictures
+from medmamba.nnunet.watching.history import HistoryFile
+from medmamba.nnunet.watching.pictures import Pictures
 run(DemoOptions(Path(sys.argv[1]), epochs=1, iterations=3), on_step=print, watchers=[HistoryFile(), Pictures()])
 """
 

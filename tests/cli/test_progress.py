@@ -10,7 +10,7 @@ from rich.console import Console
 
 from medmamba.cli import progress
 from medmamba.cli.progress import TrainingBar, clock, training_bar
-from medmamba.nnunet.reports import EpochReport, StepReport, Watcher
+from medmamba.nnunet.loop.reports import EpochReport, StepReport, Watcher
 
 TRAINER: Any = SimpleNamespace(
     num_epochs=4, current_epoch=1, num_iterations_per_epoch=4, num_val_iterations_per_epoch=2, precision="fp32 (asked)"

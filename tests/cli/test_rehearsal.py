@@ -1,4 +1,4 @@
-"""The dry run's table, from figures of its own; tests/nnunet/test_rehearsal.py has the real ones."""
+"""The dry run's table, from figures of its own; tests/nnunet/watching/test_rehearsal.py has the real ones."""
 
 from dataclasses import replace
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 
 from medmamba.cli.rehearsal import rows, show_rehearsal
 from medmamba.nnunet.presets import Recipe
-from medmamba.nnunet.rehearsal import Rehearsal
+from medmamba.nnunet.watching.rehearsal import Rehearsal
 
 SWITCHES = {"accumulate": 2, "recompute": True, "deterministic": False, "save_minutes": 10.0}
 FOUND = Rehearsal(

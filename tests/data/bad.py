@@ -15,7 +15,7 @@ import nibabel
 import numpy as np
 import SimpleITK as sitk
 
-from medmamba.data.check_image import Examined, Role, examine
+from medmamba.data.check.image import Examined, Role, examine
 
 SHAPE = (12, 10, 8)
 SPACING = (0.8, 0.8, 2.5)

@@ -11,7 +11,7 @@ import SimpleITK as sitk
 
 from medmamba.data.cards import Card, cards
 from medmamba.data.labelmaps import to_raw
-from medmamba.data.prepare import Prepared, prepare
+from medmamba.data.prepare.run import Prepared, prepare
 
 from .synthetic import Truth, build
 

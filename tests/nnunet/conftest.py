@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from medmamba.nnunet.loop.reports import EpochReport
 from medmamba.nnunet.preparation import preprocess
-from medmamba.nnunet.reports import EpochReport
 from medmamba.nnunet.training import train
 from tests.nnunet.small_runs import PLAIN, REGIONS, Reports, options
 
@@ -61,7 +61,7 @@ def processes(workplace: Path) -> Any:
     """Processes that start quickly: a server has imported everything and forks them."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
-        ["medmamba.nnunet.training", "tests.nnunet.test_survival", "tests.nnunet.test_ranks"]
+        ["medmamba.nnunet.training", "tests.nnunet.test_survival", "tests.nnunet.loop.test_ranks"]
     )
     return context
 

@@ -11,7 +11,7 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from numpy.typing import NDArray
 
 from medmamba.files import read_json, write_json
-from medmamba.nnunet.held_out import validation_cases
+from medmamba.nnunet.folds.held_out import validation_cases
 from medmamba.nnunet.model import write_probabilities
 from tests.nnunet.small_runs import PLAIN
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from medmamba.nnunet.reports import EpochReport, Watcher
+from medmamba.nnunet.loop.reports import EpochReport, Watcher
 from medmamba.nnunet.training import TrainOptions
 
 PLAIN, REGIONS = 901, 902

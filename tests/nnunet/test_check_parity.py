@@ -10,7 +10,7 @@ import pytest
 from nnunetv2.experiment_planning import verify_dataset_integrity as stock
 from nnunetv2.utilities import utils
 
-from medmamba.data.check import check
+from medmamba.data.check.run import check
 from tests.data import bad
 
 

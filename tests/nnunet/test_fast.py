@@ -9,7 +9,7 @@ import torch
 
 from medmamba import engine
 from medmamba.nnunet import fast, prediction
-from medmamba.nnunet.trainer import EpochReport
+from medmamba.nnunet.loop.trainer import EpochReport
 from tests.networks.small import build, example
 
 

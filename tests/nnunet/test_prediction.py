@@ -13,8 +13,9 @@ from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
 from medmamba.errors import DataError
 from medmamba.networks.umamba import UMambaBot
-from medmamba.nnunet import door, pickles, prediction
-from medmamba.nnunet.trainer import EpochReport
+from medmamba.nnunet import door, prediction
+from medmamba.nnunet.folds import pickles
+from medmamba.nnunet.loop.trainer import EpochReport
 from tests.nnunet.small_runs import PLAIN
 
 

@@ -12,7 +12,7 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from medmamba.errors import ConfigError
 from medmamba.files import read_json
 from medmamba.nnunet import trainers
-from medmamba.nnunet.trainer import MedMambaTrainer
+from medmamba.nnunet.loop.trainer import MedMambaTrainer
 
 CPU = torch.device("cpu")
 

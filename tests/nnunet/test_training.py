@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from medmamba.errors import ConfigError, DataError, SetupError
 from medmamba.files import read_json
 from medmamba.nnunet import checkpoints, prediction
-from medmamba.nnunet.reports import EpochReport
+from medmamba.nnunet.loop.reports import EpochReport
 from medmamba.nnunet.training import train
 from tests.nnunet.small_runs import PLAIN, REGIONS, Reports, options
 
@@ -79,7 +79,7 @@ def test_options_that_cannot_be(workplace: Path) -> None:
 
 
 def test_too_few_cases_for_five_folds(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("medmamba.nnunet.fold_splits.FOLDS", 6)
+    monkeypatch.setattr("medmamba.nnunet.loop.fold_splits.FOLDS", 6)
     (workplace / "preprocessed" / "Dataset901_Blobs" / "splits_final.json").unlink(missing_ok=True)
     with pytest.raises(DataError, match=r"has 5 training cases, too few for 6 folds.*--fold all"):
         train(PLAIN, options())

@@ -1,0 +1,1 @@
+"""A dataset card written by looking at a folder."""

@@ -1,0 +1,1 @@
+"""From a download to a dataset in nnU-Net's raw layout."""

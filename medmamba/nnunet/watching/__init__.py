@@ -1,0 +1,1 @@
+"""What a training run shows: history, pictures, curves, boards, and the rehearsal before it."""

@@ -1,5 +1,6 @@
 """medmamba datasets: what is known about public datasets, and how data become one."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -61,7 +62,7 @@ def show(
         rows += [(field, first, found.sure.get(field, "")), *(("", line, "") for line in rest)]
     print_table(escape(f"{found.name}: {found.title}"), ("fact", "", "how sure"), rows)
     if found.layout:
-        typer.echo(f"Next: medmamba datasets prepare {name} --from FOLDER")
+        typer.echo(f"Next: medmamba datasets prepare {shlex.quote(name)} --from FOLDER")
 
 
 @_app.command(epilog=options.examples("medmamba datasets clips --from my_clips --id 501 --name SliceClips"))

@@ -1,5 +1,6 @@
 """medmamba datasets new: a dataset card from a look at a folder."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -29,4 +30,5 @@ def new(
     path = write_card(source, folders(data_root), name=name, out=out, number=number)
     typer.echo(f"Card: {path}")
     typer.echo("It is a guess: correct names of channels and labels, the licence and the home in it.")
-    typer.echo(f"Next: medmamba datasets prepare {path} --from {source}{options.root_again(data_root)}")
+    card, folder = (shlex.quote(str(one)) for one in (path, source))
+    typer.echo(f"Next: medmamba datasets prepare {card} --from {folder}{options.root_again(data_root)}")

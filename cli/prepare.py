@@ -1,5 +1,6 @@
 """medmamba datasets prepare: from a download to nnU-Net's raw layout."""
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,7 +61,7 @@ def prepare(
         print_json(_content(done))
     else:
         _show(done)
-        typer.echo(f"Next: medmamba datasets check {known.name}{options.root_again(data_root)}")
+        typer.echo(f"Next: medmamba datasets check {shlex.quote(known.name)}{options.root_again(data_root)}")
     if (done.incomplete or done.foreign) and not allow_missing:
         raise typer.Exit(DataError.exit_code)
 

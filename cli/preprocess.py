@@ -1,5 +1,6 @@
 """medmamba preprocess: fingerprint, plans and preprocessed arrays of a dataset."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -30,7 +31,9 @@ def preprocess(
     preset: options.Preset = "default",
     vram: Annotated[
         float | None,
-        typer.Option(help="Plan for a GPU of so many GB: 8, 12, 24, 48, 80. Default: for this machine."),
+        typer.Option(
+            help="Plan for a GPU of so many GB: 8, 12, 24, 48, 80. Default: as planned before, else for this machine."
+        ),
     ] = None,
     config: Annotated[list[str] | None, typer.Option(help="Only this configuration; may be repeated.")] = None,
     processes: Annotated[int | None, typer.Option(min=1, help="Worker processes; default: one a core.")] = None,
@@ -63,7 +66,8 @@ def preprocess(
     typer.echo(f"Plans: {file}")
     root = options.root_again(data_root)
     if net != "mambamorph":
-        typer.echo(f"Next:  medmamba train --dataset {dataset} --net {net or 'umamba-bot'} --preset {preset}{root}")
+        which = f"--dataset {shlex.quote(dataset)} --net {net or 'umamba-bot'} --preset {preset}"
+        typer.echo(f"Next:  medmamba train {which}{root}")
 
 
 def _outlooks(file: Path, trial: bool) -> tuple[dict[str, Any], "Sequence[Outlook]"]:

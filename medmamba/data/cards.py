@@ -224,6 +224,8 @@ def read_card(path: Path) -> Card:
         raise DataError(
             f"There is no card {path}.", "Check the path, or let `medmamba datasets new` write it."
         ) from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}).", "Give the card's file.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}.", "Mend the file.") from error
     except ValidationError as error:

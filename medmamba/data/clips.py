@@ -5,6 +5,7 @@ spacing over time is the same constant in every case, so that nnU-Net never resa
 clips.json.
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from ..errors import DataError
+from ..errors import ConfigError, DataError
 from ..files import replacing, write_json
 
 TIME_SPACING = 999.0
@@ -35,11 +36,16 @@ def write_clip_dataset(
     frame_rate: frames per second where known; only noted in clips.json.
     label: what the masks show.
 
-    DataError names the clip and file when a mask is missing, a frame has another size, or a file cannot be read.
+    DataError names the clip and file when a mask is missing, a frame has another size, or a file cannot be read, and
+    says so when the number is taken.
     """
+    if not re.fullmatch(r"[\w.-]+", name):
+        raise ConfigError(f"--name {name!r} is no name for a dataset.", "Use letters, digits, _, - and dots.")
     folder = raw / f"Dataset{dataset_id:03d}_{name}"
     if folder.exists():
         raise DataError(f"{folder} is there already.", "Remove it or take another --id or --name.")
+    if twins := sorted(raw.glob(f"Dataset{dataset_id:03d}_*")):
+        raise DataError(f"{twins[0]} has the number {dataset_id:03d} already.", "Take another --id.")
     clips = sorted(path.parent for path in source.glob("*/frames") if path.is_dir())
     if not clips:
         raise DataError(f"{source} holds no clip.", "Expected CLIP/frames/*.png and CLIP/masks/*.png in it.")

@@ -26,6 +26,8 @@ _MOST_PROCESSES = 8
 """nnU-Net's own default; more of them mostly wait for the disk."""
 _PROPOSED_SPLITS = "splits.json"
 """In a raw dataset: folds that keep together what belongs together, as `medmamba datasets prepare` writes them."""
+_RAW_FILES = "raw_files.json"
+"""In a preprocessed dataset: what the fingerprint was made from; a file may be replaced by one that is older."""
 
 Cases = Mapping[str, Sequence[Path]]
 """Case name -> its image files and its label file."""
@@ -52,10 +54,14 @@ def preprocess(
     verify: check the raw files first.
     vram: plan the network for a GPU of so many GB; None: as before, else for this machine (see `planner.budget`).
 
-    What is newer than the raw files is left as it is. Folds that the raw dataset proposes are taken over unless there
-    are some. Raises DataError for raw files that cannot be used, ConfigError for a configuration that the plan does not
-    have or the network does not take, or a network that does not fit, SetupError when the disk is too small.
+    What was made from the raw files as they are is left as it is. Folds that the raw dataset proposes are taken over
+    unless there are some. Raises DataError for raw files that cannot be used, ConfigError for a network or preset that
+    does not exist, a configuration that the plan does not have or the network does not take, or a network that does not
+    fit, SetupError when the disk is too small.
     """
+    if network is not None:  # a wrong name is told now and not after the fingerprint
+        presets.preset(network, preset)
+        planner.budget(vram)
     name = host.dataset_name(dataset_id)
     processes = processes or min(_MOST_PROCESSES, cpu_count())
     raw = host.folder("nnUNet_raw") / name
@@ -68,7 +74,7 @@ def preprocess(
         file = place / f"{STOCK_PLANS}.json" if network is None else write_network_plans(name, network, preset, vram)
         for configuration in wanted:
             _preprocess_configuration(dataset_id, plans, configuration, place, cases, processes)
-    _copy_labels(cases, place / "gt_segmentations", read_json(raw / "dataset.json")["file_ending"])
+    _copy_labels(cases, place, read_json(raw / "dataset.json")["file_ending"])
     _take_over_splits(raw / _PROPOSED_SPLITS, place / fold_splits.FILE)
     return file
 
@@ -76,8 +82,9 @@ def preprocess(
 def write_network_plans(dataset: str, network: str, preset: str = presets.DEFAULT, vram: float | None = None) -> Path:
     """Plan a network on the stock plans of a preprocessed dataset, write its plans beside them, return the file.
 
-    Plans for the same data, preset and GPU memory are left alone (also what a user changed in them); without `vram`
-    those for any memory. DataError when the dataset was not planned yet.
+    The configurations for the same data, preset and GPU memory are left alone (also what a user changed in them);
+    without `vram` those for any memory. What the stock plans say of the data, as intensities, is always taken over.
+    DataError when the dataset was not planned yet.
     """
     place = host.folder("nnUNet_preprocessed") / dataset
     stock = place / f"{STOCK_PLANS}.json"
@@ -85,11 +92,15 @@ def write_network_plans(dataset: str, network: str, preset: str = presets.DEFAUL
         raise DataError(f"{dataset} has no {stock}.", f"Run: medmamba preprocess --dataset {dataset} --net {network}")
     plans_name = presets.plans_name(network, preset)
     file = place / f"{plans_name}.json"
-    before = read_json(file).get(network_plans.STAMP, {}) if file.is_file() else {}
+    there = read_json(file) if file.is_file() else {}
+    before = there.get(network_plans.STAMP, {})
     content = read_json(stock)
     asked = before.get("budget", {}).get("asked_for")
     same = before.get("basis") == planner.basis(content, presets.preset(network, preset))
     if same and vram in (None, asked):
+        data = {key: value for key, value in content.items() if key not in ("configurations", "plans_name")}
+        if there != there | data:
+            write_json(file, there | data)
         return file
     limits = planner.budget(asked if vram is None else vram)
     plans = planner.plan(content, read_json(place / "dataset.json"), network, preset, limits)
@@ -111,16 +122,21 @@ def _wanted(plans: dict[str, Any], network: str | None, preset: str, configurati
 
 
 def _stock_plans(dataset_id: int, raw: Path, place: Path, cases: Cases, processes: int, verify: bool) -> dict[str, Any]:
-    """nnU-Net's plans, made anew when the raw dataset is newer than they are."""
+    """nnU-Net's plans, made anew when the raw dataset is newer than they are or was changed since."""
     fingerprint, plans = place / "dataset_fingerprint.json", place / f"{STOCK_PLANS}.json"
     sources = [raw / "dataset.json", *(file for files in cases.values() for file in files)]
+    made_from, stamps = place / _RAW_FILES, _stamps(sources, raw)
+    known = read_json(made_from) if made_from.is_file() else stamps  # nnU-Net's own command notes none
     # fewer cases than before leave no newer file behind
-    if not _newer(fingerprint, sources) or len(read_json(fingerprint)["spacings"]) != len(cases):
+    same = known == stamps and _newer(fingerprint, sources)
+    if not same or len(read_json(fingerprint)["spacings"]) != len(cases):
         if verify:
             require_sound(raw, processes)
         extractor = DatasetFingerprintExtractor(dataset_id, processes)
         extractor.show_progress_bar = sys.stderr.isatty()
         extractor.run(overwrite_existing=True)
+    if not made_from.is_file() or known != stamps:
+        write_json(made_from, stamps)
     if not _newer(plans, [fingerprint]):
         ExperimentPlanner(dataset_id).plan_experiment()
     return read_json(plans)
@@ -177,15 +193,22 @@ def _cases(raw: Path) -> dict[str, list[Path]]:
     return found
 
 
+def _stamps(files: Sequence[Path], raw: Path) -> dict[str, list[int]]:
+    """Path as seen from the raw dataset -> size in bytes and time of change in nanoseconds."""
+    states = {os.path.relpath(file, raw): file.stat() for file in files}
+    return {name: [state.st_size, state.st_mtime_ns] for name, state in states.items()}
+
+
 def _newer(target: Path, sources: Sequence[Path]) -> bool:
     """Whether `target` is there and not older than any source."""
     return target.is_file() and target.stat().st_mtime >= max(source.stat().st_mtime for source in sources)
 
 
-def _copy_labels(cases: Cases, folder: Path, ending: str) -> None:
+def _copy_labels(cases: Cases, place: Path, ending: str) -> None:
     """nnU-Net validates against a copy of the labels beside the preprocessed data."""
+    folder, fingerprint = place / "gt_segmentations", place / "dataset_fingerprint.json"
     folder.mkdir(parents=True, exist_ok=True)
     for case, (*_, label) in cases.items():
         copy = folder / f"{case}{ending}"
-        if not _newer(copy, [label]):
+        if not _newer(copy, [fingerprint, label]):
             shutil.copyfile(label, copy)

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..errors import ConfigError
+from ..networks import info
 from ..resources import folder
 
 DEFAULT = "default"
@@ -134,8 +135,8 @@ def names(network: str) -> tuple[str, ...]:
 
 @cache
 def preset(network: str, name: str = DEFAULT) -> Preset:
-    """The preset of a network by name. ConfigError lists what there is when this one is not."""
-    path = folder("plans") / file_name(network, name)
+    """The preset of a network by name. ConfigError lists what there is when this one or the network is not."""
+    path = folder("plans") / file_name(info(network).name, name)
     if not path.is_file():
         there = ", ".join(names(network)) or "none"
         raise ConfigError(f"Network {network!r} has no preset {name!r}.", f"Presets of it: {there}.")

@@ -19,11 +19,14 @@ def test_name_in_any_case() -> None:
     assert card("brats2023").regions_class_order == (2, 1, 3)
 
 
-def test_aliases_and_files() -> None:
+def test_aliases_and_files(tmp_path: Path) -> None:
     assert card("BraTS2023-gli") is card("BraTS2023")
     assert card(str(HIPPOCAMPUS)) == card("Hippocampus")
     with pytest.raises(DataError, match="no card"):
         card("nowhere.toml")
+    (tmp_path / "folder.toml").mkdir()
+    with pytest.raises(DataError, match=r"folder\.toml cannot be read"):
+        card(str(tmp_path / "folder.toml"))
 
 
 def test_no_name_is_taken_twice() -> None:

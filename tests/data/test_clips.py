@@ -6,7 +6,7 @@ import pytest
 import SimpleITK as sitk
 
 from medmamba.data.clips import TIME_SPACING, write_clip_dataset
-from medmamba.errors import DataError
+from medmamba.errors import ConfigError, DataError
 
 T, H, W = 4, 6, 8
 
@@ -90,3 +90,13 @@ def test_real_clips(shared_data: Path, tmp_path: Path) -> None:
     folder = write_clip_dataset(shared_data / "slice_clips", tmp_path, 501, "SliceClips")
     sizes = {sitk.ReadImage(str(path)).GetSize() for path in folder.rglob("*.nii.gz")}
     assert sizes == {(128, 128, 16)}
+
+
+def test_a_number_that_is_taken_and_a_name_that_is_none(source: Path, tmp_path: Path) -> None:
+    write_clip_dataset(source, tmp_path / "raw", 501, "Clips")
+    with pytest.raises(DataError, match="Dataset501_Clips has the number 501 already"):
+        write_clip_dataset(source, tmp_path / "raw", 501, "Others")
+    for name in ("../x", "two words", ""):
+        with pytest.raises(ConfigError, match="is no name for a dataset"):
+            write_clip_dataset(source, tmp_path / "raw", 502, name)
+    assert [path.name for path in (tmp_path / "raw").iterdir()] == ["Dataset501_Clips"]

@@ -34,7 +34,8 @@ def test_what_is_up_to_date_is_left_alone(place: Path) -> None:
     assert [path.stat().st_mtime_ns for path in watched] == before
 
 
-def test_a_changed_raw_file_starts_over(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("days", [1, -1000])
+def test_a_replaced_raw_file_starts_over(workplace: Path, monkeypatch: pytest.MonkeyPatch, days: int) -> None:
     class StartedError(Exception):
         pass
 
@@ -46,7 +47,7 @@ def test_a_changed_raw_file_starts_over(workplace: Path, monkeypatch: pytest.Mon
     image = workplace / "raw/Dataset901_Blobs/imagesTr/c0_0000.nii.gz"
     before = image.stat()
     try:
-        os.utime(image)
+        os.utime(image, ns=(before.st_atime_ns, before.st_mtime_ns + days * 86_400 * 10**9))
         with pytest.raises(StartedError):
             preprocess(PLAIN, verify=False)
     finally:
@@ -106,6 +107,28 @@ def test_what_a_user_wrote_into_the_plans_stays(place: Path) -> None:
     write_json(file, content)
     preprocess(PLAIN, network="lightm-unet", preset="small", configurations=["3d_fullres"])
     assert read_json(file)["configurations"]["3d_fullres"]["batch_size"] == 3
+
+
+def test_what_changed_in_the_data_reaches_plans_that_stay(place: Path) -> None:
+    arguments = {"network": "lightm-unet", "preset": "small", "configurations": ["3d_fullres"]}
+    file, stock = preprocess(PLAIN, **arguments), place / "nnUNetPlans.json"  # type: ignore[arg-type]
+    before, right = read_json(file), stock.read_bytes()
+    try:
+        write_json(stock, read_json(stock) | {"foreground_intensity_properties_per_channel": {"0": {"mean": 7.0}}})
+        preprocess(PLAIN, **arguments)  # type: ignore[arg-type]
+        after = read_json(file)
+        assert after["foreground_intensity_properties_per_channel"] == {"0": {"mean": 7.0}}
+        assert (after["configurations"], after["plans_name"]) == (before["configurations"], before["plans_name"])
+    finally:
+        stock.write_bytes(right)
+    preprocess(PLAIN, **arguments)  # type: ignore[arg-type]
+    assert read_json(file) == before
+
+
+def test_a_wrong_name_is_told_before_anything_is_read(workplace: Path) -> None:
+    for wrong in ({"network": "nope"}, {"network": "vivim", "preset": "nope"}, {"network": "vivim", "vram": 0}):
+        with pytest.raises(ConfigError, match=r"no network 'nope'|no preset 'nope'|--vram 0"):
+            preprocess(999, **wrong)  # type: ignore[arg-type]
 
 
 def test_proposed_folds_are_taken_over_once(workplace: Path, place: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from ...errors import DataError
 from ..cards import Card
 from ..layouts import PLACEHOLDER, Layout
+from .advice import raw_already, right_folder
 from .files import expression, files_below, natural
 
 _NO_LABEL = "no label"
@@ -70,8 +71,8 @@ def match(card: Card, source: Path, leave_out: Path | None = None) -> Matched:
         for case in cases:
             _sort_in(case, result, taken)
     if not training:
-        wanted = next(f"{layout.root[0]}/{layout.images[0]}" for layout in card.layout if layout.split == "training")
-        raise DataError(f"{source} holds no training case.", f"Expected files like {wanted.removeprefix('./')} in it.")
+        remedy = raw_already(source) or right_folder(card, source, listings.files(source))
+        raise DataError(f"{source} holds no training case.", remedy)
     result.cases.sort(key=lambda case: case.name)
     result.extra = _extra(result.roots, known)
     return result

@@ -20,6 +20,7 @@ from ...errors import DataError, SetupError
 from ...files import remove_leftovers, replacing
 from ...runtime import cpu_count, free_disk
 from ..cards import Card
+from .advice import raw_already
 from .convert import convert
 from .lists import expected, write_lists
 from .match import Found, match
@@ -90,7 +91,7 @@ def prepare(
     result.extra = [os.path.relpath(path, source) for path in found.extra]
     if not any(case.layout.trained_on for case in found.cases):
         problem = f"No training case in {source} is complete; {_first(found.incomplete)}."
-        raise DataError(problem, "Complete the download.")
+        raise DataError(problem, raw_already(source) or "Complete the download.")
     with _for_people(folder), _alone(folder):
         for part in (".", *_PARTS):
             remove_leftovers(folder / part)

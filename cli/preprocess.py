@@ -1,7 +1,11 @@
 """medmamba preprocess: fingerprint, plans and preprocessed arrays of a dataset."""
 
+import os
 import shlex
-from collections.abc import Sequence
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -54,9 +58,11 @@ def preprocess(
     places.export()
     from medmamba.nnunet.preparation import preprocess as run
 
-    file = run(
-        number, network=net, preset=preset, configurations=config or None, processes=processes, verify=verify, vram=vram
-    )
+    chosen = config or None
+    with _leaving_at_once():
+        file = run(
+            number, network=net, preset=preset, configurations=chosen, processes=processes, verify=verify, vram=vram
+        )
     plans, rows = _outlooks(file, trial) if net else ({}, [])
     if as_json:
         print_json(_as_json(file, plans, rows))
@@ -68,6 +74,30 @@ def preprocess(
     if net != "mambamorph":
         which = f"--dataset {shlex.quote(dataset)} --net {net or 'umamba-bot'} --preset {preset}"
         typer.echo(f"Next:  medmamba train {which}{root}")
+
+
+@contextmanager
+def _leaving_at_once() -> Iterator[None]:
+    """Ctrl-C ends the process and its workers: nnU-Net's pools may wait for ever for workers that it has ended first.
+
+    What a run leaves unfinished the next one does again.
+    """
+
+    def leave(*_: object) -> None:
+        import multiprocessing
+
+        for worker in multiprocessing.active_children():
+            worker.kill()
+        os._exit(130)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _outlooks(file: Path, trial: bool) -> tuple[dict[str, Any], "Sequence[Outlook]"]:

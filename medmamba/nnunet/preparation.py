@@ -55,9 +55,9 @@ def preprocess(
     vram: plan the network for a GPU of so many GB; None: as before, else for this machine (see `planner.budget`).
 
     What was made from the raw files as they are is left as it is. Folds that the raw dataset proposes are taken over
-    unless there are some. Raises DataError for raw files that cannot be used, ConfigError for a network or preset that
-    does not exist, a configuration that the plan does not have or the network does not take, or a network that does not
-    fit, SetupError when the disk is too small.
+    unless there are some. Raises DataError for raw files or folds that cannot be used, ConfigError for a network or
+    preset that does not exist, a configuration that the plan does not have or the network does not take, or a network
+    that does not fit, SetupError when the disk is too small.
     """
     if network is not None:  # a wrong name is told now and not after the fingerprint
         presets.preset(network, preset)
@@ -75,7 +75,7 @@ def preprocess(
         for configuration in wanted:
             _preprocess_configuration(dataset_id, plans, configuration, place, cases, processes)
     _copy_labels(cases, place, read_json(raw / "dataset.json")["file_ending"])
-    _take_over_splits(raw / _PROPOSED_SPLITS, place / fold_splits.FILE)
+    _take_over_splits(raw / _PROPOSED_SPLITS, place / fold_splits.FILE, cases)
     return file
 
 
@@ -160,10 +160,22 @@ def _preprocess_configuration(
     preprocessor.run(dataset_id, configuration, STOCK_PLANS, num_processes=processes)
 
 
-def _take_over_splits(proposed: Path, splits: Path) -> None:
-    """Make the proposed folds the dataset's, if there are any and it has none. DataError when they cannot be read."""
-    if proposed.is_file() and not splits.is_file():
-        write_json(splits, fold_splits.read_splits(proposed))
+def _take_over_splits(proposed: Path, splits: Path, cases: Cases) -> None:
+    """Make the proposed folds the dataset's, if there are any and it has none.
+
+    DataError when the folds cannot be read or name cases that are gone, which would end training in an epoch.
+    """
+    file = splits if splits.is_file() else proposed
+    if not file.is_file():
+        return
+    folds = fold_splits.read_splits(file)
+    if gone := sorted({case for fold in folds for part in fold.values() for case in part} - set(cases)):
+        raise DataError(
+            f"{file} names {len(gone)} case(s) that the dataset does not have: {', '.join(gone[:5])}.",
+            "Take them out of it, or remove the file: then the folds are made anew.",
+        )
+    if file == proposed:
+        write_json(splits, folds)
 
 
 def _cases(raw: Path) -> dict[str, list[Path]]:

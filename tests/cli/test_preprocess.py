@@ -1,6 +1,12 @@
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.nnunet.conftest import write_dataset
 from tests.nnunet.small_runs import PLAIN
@@ -34,3 +40,28 @@ def test_the_plan_as_a_table_and_as_json(run: Any, tmp_path: Path) -> None:
     assert configuration["fits"]
     assert configuration["gigabytes"] < 8
     assert (configuration["seconds_per_step"] is None) == ("GPU, and this machine has none" in configuration["timing"])
+
+
+_WITH_A_WORKER = """
+import multiprocessing, time
+from medmamba.cli.preprocess import _leaving_at_once
+with _leaving_at_once():
+    worker = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+    worker.start()
+    print(worker.pid, flush=True)
+    worker.join()
+"""
+
+
+def test_an_interrupt_leaves_no_worker_behind() -> None:
+    with subprocess.Popen([sys.executable, "-c", _WITH_A_WORKER], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        worker = int(process.stdout.readline())
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+    status = Path(f"/proc/{worker}/stat")
+    if status.exists():  # dead but not yet collected
+        assert status.read_text().rpartition(")")[2].split()[0] == "Z"
+    else:
+        with pytest.raises(ProcessLookupError):
+            os.kill(worker, 0)

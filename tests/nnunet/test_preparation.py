@@ -144,6 +144,9 @@ def test_proposed_folds_are_taken_over_once(workplace: Path, place: Path) -> Non
         write_json(proposal, [{"train": ["c0"], "val": ["c1"]}])
         preprocess(PLAIN, configurations=["3d_fullres"])
         assert json.loads(splits.read_text())[0]["val"] == ["c3", "c4"]
+        write_json(splits, [{"train": ["c0", "gone"], "val": ["c1"]}])
+        with pytest.raises(DataError, match=r"splits_final\.json names 1 case\(s\) .* not have: gone"):
+            preprocess(PLAIN, configurations=["3d_fullres"])
     finally:
         proposal.unlink()
         splits.unlink()

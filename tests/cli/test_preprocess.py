@@ -7,8 +7,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.nnunet.conftest import write_dataset
 from tests.nnunet.small_runs import PLAIN
 

@@ -78,7 +78,8 @@ def train(
     number = dataset_id(dataset, places)
     places.export()
     from medmamba.nnunet.folds.parse import parse_folds
-    from medmamba.nnunet.training import TrainOptions
+    from medmamba.nnunet.loop.ranks import joined
+    from medmamba.nnunet.training import TrainOptions, device_of
 
     folds = parse_folds(fold)
     common: dict[str, Any] = {
@@ -105,7 +106,8 @@ def train(
         return
     if _launched(gpus, device):
         return
-    trained = [_train(number, run, pictures, log) for run in runs]
+    with joined(device_of(device)):
+        trained = [_train(number, run, pictures, log) for run in runs]
     if _first():
         scored = folds if validation else ()
         _next_steps(dataset, net, preset, config, fold, options.root_again(data_root), trained, scored)

@@ -1,6 +1,7 @@
 """nnU-Net checkpoints: written whole or not at all, read without running code from them."""
 
 import pickle
+import struct
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,11 @@ _NUMPY: list[Any] = [
     *(type(np.dtype(kind)) for kind in ("float32", "float64", "int64", "bool")),
 ]
 """What nnU-Net's log lists hold besides plain numbers."""
+_DAMAGED = (
+    *(pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, OSError),
+    *(LookupError, ValueError, TypeError, AttributeError, AssertionError, struct.error, OverflowError, MemoryError),
+)
+"""What torch's reader comes to on bytes that are no pickle of its own."""
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -38,7 +44,7 @@ def read(path: Path) -> dict[str, Any]:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise DataError(f"There is no checkpoint {path}.", "Train first, or name another checkpoint.") from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, zipfile.BadZipFile) as error:
+    except _DAMAGED as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(
             f"{path} cannot be read as a checkpoint: {reason}", "It may be incomplete; use another one."

@@ -76,7 +76,7 @@ def train(dataset_id: int, options: TrainOptions, watchers: Sequence[Watcher] = 
         with _determinism(options.deterministic):
             if options.resume:
                 _resume(trainer)
-            if trainer.current_epoch < trainer.num_epochs:
+            if trainer.current_epoch < trainer.num_epochs or not _finished(trainer):
                 _require_room(trainer, options, device)
                 trainer.run_training()
         fold = Path(trainer.output_folder)
@@ -178,6 +178,12 @@ def workers_of(device: torch.device) -> str | None:
     if "nnUNet_n_proc_DA" in os.environ:
         return os.environ["nnUNet_n_proc_DA"]
     return "0" if device.type == "cpu" and runtime.cpu_count() <= _FEW_CORES else None
+
+
+def _finished(trainer: MedMambaTrainer) -> bool:
+    """Whether the final checkpoint is written: a run can die after its last epoch and before that."""
+    fold = Path(trainer.output_folder)
+    return checkpoints.newest(fold) == fold / checkpoints.FINAL
 
 
 def _resume(trainer: MedMambaTrainer) -> None:

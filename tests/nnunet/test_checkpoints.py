@@ -36,6 +36,10 @@ def test_files_that_are_no_checkpoint(tmp_path: Path) -> None:
     (tmp_path / "a.pth").write_bytes(b"PK\x03\x04 cut off")
     with pytest.raises(DataError, match="cannot be read"):
         checkpoints.read(tmp_path / "a.pth")
+    for damaged in (b"hello world", b"", bytes(99), b"\x80\x02R.", b"\x80\x02h\x07.", b"\x80\x02X\x01\0\0\0\xff."):
+        (tmp_path / "a.pth").write_bytes(damaged)
+        with pytest.raises(DataError, match="cannot be read"):
+            checkpoints.read(tmp_path / "a.pth")
     torch.save({"other": 1}, tmp_path / "a.pth")
     with pytest.raises(DataError, match="holds no nnU-Net checkpoint"):
         checkpoints.read(tmp_path / "a.pth")

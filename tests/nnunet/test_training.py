@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import torch
 
 from medmamba.errors import ConfigError, DataError, SetupError
 from medmamba.files import read_json
-from medmamba.nnunet import checkpoints, prediction
+from medmamba.nnunet import checkpoints, precision, prediction
 from medmamba.nnunet.loop.reports import EpochReport
-from medmamba.nnunet.training import train
+from medmamba.nnunet.training import make_trainer, train
 from tests.nnunet.small_runs import PLAIN, REGIONS, Reports, options
 
 
@@ -55,6 +56,42 @@ def test_resuming_a_finished_run_does_nothing(run: tuple[Path, list[EpochReport]
     before = (run[0] / checkpoints.FINAL).stat().st_mtime_ns
     train(PLAIN, options(epochs=1, resume=True))
     assert (run[0] / checkpoints.FINAL).stat().st_mtime_ns == before
+
+
+def test_a_run_that_died_before_its_final_checkpoint(workplace: Path) -> None:
+    """All epochs are done, but only the best checkpoint says so; the final one is missing or of an earlier run."""
+    fold = train(PLAIN, options(fold=4, epochs=2))
+    (fold / checkpoints.FINAL).replace(fold / checkpoints.BEST)
+    train(PLAIN, options(fold=4, epochs=2, resume=True))
+    content = checkpoints.read(fold / checkpoints.FINAL)
+    assert checkpoints.reached(content) == (2, 0)
+    checkpoints.write(fold / checkpoints.FINAL, {**content, "current_epoch": 1})
+    train(PLAIN, options(fold=4, epochs=2, resume=True))
+    assert checkpoints.reached(checkpoints.read(fold / checkpoints.FINAL)) == (2, 0)
+
+
+@pytest.mark.parametrize("asked", ["fp32", "bf16"])
+def test_a_resumed_run_keeps_its_number_format(workplace: Path, monkeypatch: pytest.MonkeyPatch, asked: str) -> None:
+    """Whatever this machine would choose for a new one."""
+    train(PLAIN, options(fold=4, epochs=1, precision=asked))
+    other = {"fp32": torch.bfloat16, "bf16": None}[asked]
+    original = precision.choose
+
+    def choose(requested: str, *more: Any) -> precision.Precision:
+        return precision.Precision(other, "faster") if requested == "auto" else original(requested, *more)
+
+    monkeypatch.setattr(precision, "choose", choose)
+    told = Reports()
+    train(PLAIN, options(fold=4, epochs=2, precision="auto", resume=True), [told])
+    assert [report.precision[:4] for report in told.epochs] == [asked]
+
+
+def test_float16_after_another_format_has_its_loss_scaler(workplace: Path) -> None:
+    trainer = make_trainer(f"Dataset{PLAIN}_Blobs", options(precision="fp32"), torch.device("cpu"))
+    trainer.initialize()
+    assert trainer.grad_scaler is None
+    trainer.use_precision(precision.Precision(torch.float16, "kept"))
+    assert trainer.grad_scaler is not None
 
 
 def test_regions_and_ignore_label(workplace: Path, tmp_path: Path) -> None:

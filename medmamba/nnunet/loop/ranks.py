@@ -45,10 +45,16 @@ def local_rank() -> int:
 def joined(device: torch.device) -> Iterator[torch.device]:
     """Join the other processes, if this one is one of several, and leave them together; yields this one's device.
 
+    Within a block of its own kind it changes nothing. Several runs in a row need one such block around all of them:
+    torch's processes that have parted may not find each other again.
+
     SetupError when there are more processes than GPUs on this machine, or when the others do not come.
     """
-    if not wanted() or dist.is_initialized():
+    if not wanted():
         yield device
+        return
+    if dist.is_initialized():
+        yield torch.device("cuda", torch.cuda.current_device()) if device.type == "cuda" else device
         return
     if device.type == "cuda":
         if local_rank() >= torch.cuda.device_count():
@@ -87,6 +93,7 @@ class RankedTrainer(nnUNetTrainer):
 
     is_ddp: bool
     network: Any
+    grad_scaler: Any
 
     def __init__(  # nnU-Net reads its own arguments by these very names
         self,

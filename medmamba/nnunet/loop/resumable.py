@@ -147,6 +147,7 @@ class ResumableTrainer(RankedTrainer):
         given = filename_or_checkpoint
         content = given if isinstance(given, dict) else checkpoints.read(Path(given))
         self._adopt(Progress.of(content.get(checkpoints.RUN, {"seed": check_seed(self.seed)})))
+        kept = self.progress.precision  # initialize() chooses anew
         if not self.was_initialized:
             self.initialize()
         try:
@@ -157,8 +158,6 @@ class ResumableTrainer(RankedTrainer):
                 f"{given if isinstance(given, str) else 'The checkpoint'} belongs to another network or optimiser.",
                 "Train without --resume, or with the options with which that run began.",
             ) from error
-        if self.grad_scaler is not None and content["grad_scaler_state"] is not None:
-            self.grad_scaler.load_state_dict(content["grad_scaler_state"])
         self.my_init_kwargs = content["init_args"]
         self.current_epoch = content["current_epoch"]
         self.logger.load_checkpoint(content["logging"])
@@ -166,10 +165,12 @@ class ResumableTrainer(RankedTrainer):
         self._best_ema = content["_best_ema"]
         self.inference_allowed_mirroring_axes = content["inference_allowed_mirroring_axes"]
         wanted: str = self.recipe.precision
-        if self.progress.precision and (wanted == "auto" or self.progress.strikes):
-            wanted = self.progress.precision
+        if kept and (wanted == "auto" or self.progress.strikes):
+            wanted = kept
         if wanted != "auto":
             self.use_precision(precision.choose(wanted, self.device))
+        if self.grad_scaler is not None and content["grad_scaler_state"] is not None:
+            self.grad_scaler.load_state_dict(content["grad_scaler_state"])
 
     def _adopt(self, progress: Progress) -> None:
         """Take up another run's place and seed. ConfigError when a different seed was asked for."""
@@ -203,6 +204,8 @@ class ResumableTrainer(RankedTrainer):
         self.progress.precision = chosen.name
         if not chosen.scaled:
             self.grad_scaler = None
+        elif self.grad_scaler is None:  # given up for another format that was tried in between
+            self.grad_scaler = torch.amp.GradScaler(self.device.type)
         precision.apply(self.module(), chosen, self.device)
 
     def module(self) -> nn.Module:

@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ... import runtime
 from ...errors import ConfigError
+from .deaths import DEATHS
 
 _PREFETCHED = 2
 """Batches that each worker process keeps ready."""
@@ -184,9 +185,11 @@ class Stream:
         self._rows = None
 
     def _fetch(self) -> dict[str, Any]:
-        if self._rows is None:
-            self._rows = iter(self._loader())
-        return _as_tensors(next(self._rows))
+        with DEATHS.told():
+            if self._rows is None:
+                self._rows = iter(self._loader())
+                DEATHS.take_over()
+            return _as_tensors(next(self._rows))
 
     def _loader(self) -> "DataLoader[dict[str, Any]]":
         several = {"prefetch_factor": _PREFETCHED} if self._workers else {}

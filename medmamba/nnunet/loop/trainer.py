@@ -107,6 +107,8 @@ class MedMambaTrainer(SteppingTrainer):
                 while self.current_epoch < self.num_epochs:
                     self._run_epoch_or_step_back()
             self.on_train_end()
+            if self.any_of_all(bool(self._stop)):  # in the last epoch's last moments, after which no step looked
+                raise self._stopped()
         finally:
             for stream in (self.dataloader_train, self.dataloader_val):
                 if stream is not None:
@@ -118,12 +120,6 @@ class MedMambaTrainer(SteppingTrainer):
             self._run_epoch()
         except sentinel.NotFiniteError as trouble:
             self.step_back(trouble.problem)
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):  # torch says so in the middle of whatever is going on
-                raise
-            self.dataloader_train.give_up_workers(str(error))
-            self.dataloader_val.give_up_workers(str(error))
-            self.restore()
 
     def _run_epoch(self) -> None:
         self.on_epoch_start()
@@ -223,12 +219,17 @@ class MedMambaTrainer(SteppingTrainer):
         if self._stopping or time.monotonic() - self._saved >= 60 * self.save_minutes:
             self._save_latest()
         if self._stopping:
-            raise StoppedError(
-                f"Stopped by {self._stop.name or 'another process'} in epoch {self.current_epoch + 1}, "
-                f"after step {self.progress.steps}; {checkpoints.LATEST} holds everything.",
-                "Go on with --resume.",
-                self._stop.number,
-            )
+            raise self._stopped()
+
+    def _stopped(self) -> StoppedError:
+        place = f"in epoch {self.current_epoch + 1}, after step {self.progress.steps}; {checkpoints.LATEST} holds"
+        if self.current_epoch >= self.num_epochs:
+            place = f"after the last epoch; {checkpoints.FINAL} holds"
+        return StoppedError(
+            f"Stopped by {self._stop.name or 'another process'} {place} everything.",
+            "Go on with --resume.",
+            self._stop.number,
+        )
 
     # ---- telling
 

@@ -28,7 +28,10 @@ def _train(environment: dict[str, str], number: int, changes: dict[str, Any], re
         def step(self, report: StepReport) -> None:
             losses.append(report.loss)
 
-    train(number, options(**{**RUN, **changes}), [Losses()])
+    runs = changes.pop("runs", 1)
+    with ranks.joined(torch.device("cpu")):
+        for fold in range(runs):
+            train(number, options(**{**RUN, **changes, "fold": fold}), [Losses()])
     if ranks.first():
         Path(report).write_text(json.dumps(losses))
 
@@ -74,6 +77,11 @@ def test_two_processes_learn_what_one_learns(
 def test_every_network_trains_on_two_processes(processes: Any, tmp_path: Path, network: str) -> None:
     """No parameter may be left without a gradient: the processes would wait for it for ever."""
     assert len(losses_of(processes, tmp_path, 2, network=network, patch_size=None, epochs=1, iterations=2)) == 3
+
+
+def test_runs_in_a_row(processes: Any, tmp_path: Path) -> None:
+    """Processes that joined once stay together from fold to fold."""
+    assert len(losses_of(processes, tmp_path, 2, runs=2, epochs=1, iterations=2)) == 2 * 3
 
 
 def test_a_process_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

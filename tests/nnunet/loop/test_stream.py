@@ -1,6 +1,7 @@
 """Batches by their place: the same whoever makes them, wherever a run goes on."""
 
 import itertools
+import time
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,20 @@ def test_a_worker_that_dies_is_replaced_by_this_process(workplace: Path, monkeyp
     rest = [next(train) for _ in range(4)]
     assert "died" in train.complaint
     assert all(same(a, b) for a, b in zip([first, *rest], batches(made, 5), strict=True))
+
+
+def test_a_death_between_two_batches_interrupts_nothing(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch would raise it in the midst of a step; here the next batch is the first to hear of it."""
+    made = trainer()
+    monkeypatch.setenv("nnUNet_n_proc_DA", "1")
+    train, _ = made.get_dataloaders()
+    first = next(train)
+    for process in train._rows._workers:  # type: ignore[union-attr]
+        process.kill()
+    time.sleep(1)
+    rest = [next(train) for _ in range(3)]
+    assert "died" in train.complaint
+    assert all(same(a, b) for a, b in zip([first, *rest], batches(made, 4), strict=True))
 
 
 def test_two_processes_share_the_batch_of_one(workplace: Path) -> None:

@@ -26,29 +26,34 @@ def ensure_splits(place: Path, data: Path) -> Splits:
     place: the dataset's folder, where splits_final.json belongs.
     data: the folder with the preprocessed cases of a configuration.
 
-    DataError when the file cannot be used, or when there are too few cases for five folds.
+    DataError when the file cannot be used or names cases that are not there, or when there are too few for five folds.
     """
-    file = place / FILE
-    if file.is_file():
-        return read_splits(file)
     splits = proposed(place, data)
-    write_json(file, splits)
+    if not (place / FILE).is_file():
+        write_json(place / FILE, splits)
     return splits
 
 
 def proposed(place: Path, data: Path) -> Splits:
     """The splits that `ensure_splits` would give; writes nothing."""
     file = place / FILE
-    if file.is_file():
-        return read_splits(file)
     cases = sorted(path.stem for path in data.glob("*.pkl"))
+    if file.is_file():
+        splits = read_splits(file)
+        named = {case for split in splits for part in split.values() for case in part}
+        if gone := sorted(named - set(cases)):
+            raise DataError(
+                f"{file} names {len(gone)} case(s) that are not in {data}: {', '.join(gone[:5])}.",
+                "Preprocess the dataset again, or take them out of the file; without the file nnU-Net's own is made.",
+            )
+        return splits
     if len(cases) < FOLDS:
         raise DataError(
             f"{place.name} has {len(cases)} training cases, too few for {FOLDS} folds.",
             f"Train with --fold all, or write a split of your own to {file}.",
         )
-    splits: Splits = generate_crossval_split(cases, seed=_SEED, n_splits=FOLDS)
-    return [{part: [str(case) for case in split[part]] for part in ("train", "val")} for split in splits]
+    made: Splits = generate_crossval_split(cases, seed=_SEED, n_splits=FOLDS)
+    return [{part: [str(case) for case in split[part]] for part in ("train", "val")} for split in made]
 
 
 def read_splits(file: Path) -> Splits:

@@ -105,7 +105,9 @@ def compare(path: str, dtype: torch.dtype, case: Case) -> None:
     of_y, of_gradients = TOLERANCE[dtype]
     for name, value in found.items():
         error = (value.double() - oracle[name]).norm()
-        size = max(float(oracle[name].norm()), 1e-3 * value.numel() ** 0.5)
+        # a gradient is a sum of terms about as large as 1, which may cancel: its rounding is theirs
+        least = 1e-3 if name == "y" else 0.1
+        size = max(float(oracle[name].norm()), least * value.numel() ** 0.5)
         assert error <= size * (of_y if name == "y" else of_gradients), f"{name}: {float(error / size):.1e}"
     again = got(case, tensors, dy, path)
     assert all(torch.equal(again[name], found[name]) for name in found)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 
 from .. import runtime
-from ..errors import ConfigError, DataError
+from ..errors import ConfigError, DataError, SetupError
 from ..files import read_json
 from . import checkpoints, host, presets, trainers
 from . import plans as network_plans
@@ -101,10 +101,16 @@ def make_trainer(name: str, options: TrainOptions, device: torch.device) -> MedM
     plans, data = run_plans(name, options), host.folder("nnUNet_preprocessed") / name
     dataset = read_json(data / "dataset.json")
     plans["continue_training"] = options.resume
-    host.folder("nnUNet_results")
-    with host.muted():
-        # nnU-Net's annotation of fold leaves "all" out
-        trainer = trainers.for_network(options.network)(plans, options.configuration, options.fold, dataset, device)  # type: ignore[arg-type]
+    results = host.folder("nnUNet_results")
+    try:
+        with host.muted():
+            # nnU-Net's annotation of fold leaves "all" out
+            trainer = trainers.for_network(options.network)(plans, options.configuration, options.fold, dataset, device)  # type: ignore[arg-type]
+    except OSError as error:  # it makes the fold's folder and begins its log there
+        raise SetupError(
+            f"{error.filename or results} cannot be written: {error.strerror}.",
+            "Mend that, or set nnUNet_results to another folder.",
+        ) from error
     if options.fold != "all" and trainer.rank == 0:
         fold_splits.ensure_splits(data, Path(trainer.preprocessed_dataset_folder))
     trainer.wait_for_all()

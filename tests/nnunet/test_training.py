@@ -165,6 +165,13 @@ def test_a_full_disk_does_not_end_a_run_before_its_end(workplace: Path, monkeypa
     assert any("The run goes on" in message for message in told.messages)
 
 
+def test_results_that_cannot_be_written(workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / f"Dataset{PLAIN}_Blobs").write_text("a file where the folder should be")
+    monkeypatch.setenv("nnUNet_results", str(tmp_path))
+    with pytest.raises(SetupError, match=r"Blobs.* cannot be written"):
+        train(PLAIN, options())
+
+
 def test_what_does_not_fit_is_refused_before_it_begins(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("medmamba.runtime.free_memory", lambda device=None: 2**20)
     with pytest.raises(SetupError, match=r"needs about .* GB, and 0\.0 GB are free on cpu.*--recompute"):

@@ -10,7 +10,7 @@ import itertools
 import random
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -20,7 +20,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ... import runtime
-from ...errors import ConfigError
+from ...errors import ConfigError, DataError
+from ..batches import reason
 from .deaths import DEATHS
 
 _PREFETCHED = 2
@@ -84,9 +85,13 @@ class PlacedLoader(Dataset[dict[str, Any]]):
         loader.get_do_oversample = self._needs_foreground
 
     def __getitem__(self, place: tuple[int, int]) -> dict[str, Any]:
-        """The batch (data (B, C, ...), target, keys) of (epoch, step)."""
+        """The batch (data (B, C, ...), target, keys) of (epoch, step). DataError names a case that cannot be read."""
         self._place = place
-        batch = self._loader.generate_train_batch()
+        try:
+            batch = self._loader.generate_train_batch()
+        except Exception as error:
+            blame(self._loader._data, sorted(set(self._cases())), error)
+            raise
         # tensors travel between processes through /dev/shm, arrays through a pipe
         return batch if self._shared else _as_arrays(batch)
 
@@ -154,7 +159,7 @@ class Stream:
         started = time.perf_counter()
         try:
             batch = self._fetch()
-        except RuntimeError as error:
+        except Exception as error:  # of what fails in a worker torch keeps kind and text; here it shows what it is
             if "DataLoader worker" not in str(error):
                 raise
             self.give_up_workers(str(error))
@@ -227,6 +232,18 @@ def _changed(value: Any, change: Any, kind: type) -> Any:
     if isinstance(value, kind):
         return change(value)
     return [_changed(one, change, kind) for one in value] if isinstance(value, list) else value
+
+
+def blame(dataset: Any, cases: Iterable[str], error: Exception) -> None:
+    """DataError when one of these cases of an nnU-Net dataset cannot be read, which then explains the error."""
+    for case in cases:
+        try:
+            data, target, *_ = dataset.load_case(case)
+            np.asarray(data), np.asarray(target)
+        except Exception as failure:
+            raise DataError(
+                f"The preprocessed case {case} cannot be read: {reason(failure)}.", "Preprocess the dataset again."
+            ) from error
 
 
 def fits_shared_memory(shapes: Sequence[tuple[int, ...]], workers: int) -> bool:

@@ -19,7 +19,7 @@ from . import sentinel
 from .reports import EpochReport, StepReport, Watcher
 from .stepping import SteppingTrainer
 from .stopping import StoppedError, StopRequest, stop_requests
-from .stream import Phase, PlacedLoader, Stream, fits_shared_memory, random_words
+from .stream import Phase, PlacedLoader, Stream, blame, fits_shared_memory, random_words
 
 
 class MedMambaTrainer(SteppingTrainer):
@@ -71,8 +71,13 @@ class MedMambaTrainer(SteppingTrainer):
 
     def get_dataloaders(self) -> tuple[Stream, Stream]:
         workers = get_allowed_n_proc_DA()
-        with host.variables(nnUNet_n_proc_DA="0"):
-            stock = super().get_dataloaders()
+        try:
+            with host.variables(nnUNet_n_proc_DA="0"):
+                stock = super().get_dataloaders()
+        except Exception as error:  # nnU-Net draws a first batch here
+            for dataset in self.get_tr_and_val_datasets():
+                blame(dataset, dataset.identifiers, error)
+            raise
         pinned = self.device.type == "cuda"
         patch = (self.share.size, self.num_input_channels + 1, *self.configuration_manager.patch_size)
         shared = fits_shared_memory([patch], workers + workers // 2)

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medmamba.errors import ConfigError
+from medmamba.errors import ConfigError, DataError
 from medmamba.nnunet.loop import ranks, stream
 from medmamba.nnunet.loop.stream import Share
 from medmamba.nnunet.loop.trainer import MedMambaTrainer
@@ -73,6 +73,21 @@ def test_a_worker_that_dies_is_replaced_by_this_process(workplace: Path, monkeyp
     rest = [next(train) for _ in range(4)]
     assert "died" in train.complaint
     assert all(same(a, b) for a, b in zip([first, *rest], batches(made, 5), strict=True))
+
+
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_a_case_that_cannot_be_read_is_named(workplace: Path, monkeypatch: pytest.MonkeyPatch, workers: str) -> None:
+    made = trainer()
+    monkeypatch.setenv("nnUNet_n_proc_DA", workers)
+    train, _ = made.get_dataloaders()
+    cases = train._batches._loader._data
+
+    def broken(case: str) -> Any:
+        raise RuntimeError("cut off")
+
+    monkeypatch.setattr(cases, "load_case", broken)
+    with pytest.raises(DataError, match=r"preprocessed case \w+ cannot be read: cut off"):
+        next(train)
 
 
 def test_a_death_between_two_batches_interrupts_nothing(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:

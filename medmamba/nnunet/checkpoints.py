@@ -59,10 +59,20 @@ def newest(fold: Path) -> Path | None:
     found: dict[Path, tuple[int, int]] = {}
     for name in (FINAL, LATEST, BEST):
         try:
-            found[fold / name] = reached(read(fold / name))
+            content = read(fold / name)
         except DataError:
             continue
+        if _whole(fold / name):
+            found[fold / name] = reached(content)
     return max(found, key=lambda path: found[path], default=None)
+
+
+def _whole(path: Path) -> bool:
+    """Whether every part of a checkpoint has its checksum, which torch's reader does not ask for."""
+    if not zipfile.is_zipfile(path):  # torch before 1.6 wrote no archive
+        return True
+    with zipfile.ZipFile(path) as archive:
+        return archive.testzip() is None
 
 
 def reached(content: dict[str, Any]) -> tuple[int, int]:

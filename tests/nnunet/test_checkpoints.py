@@ -51,3 +51,13 @@ def test_newest_is_the_readable_one_with_most_epochs(tmp_path: Path) -> None:
     write(tmp_path / checkpoints.LATEST, 2)
     (tmp_path / checkpoints.FINAL).write_bytes(b"")
     assert checkpoints.newest(tmp_path) == tmp_path / checkpoints.BEST
+
+
+def test_a_flipped_byte_is_noticed(tmp_path: Path) -> None:
+    write(tmp_path / checkpoints.BEST, 2)
+    torch.save({"network_weights": {"w": torch.ones(1000)}, "current_epoch": 4}, tmp_path / checkpoints.LATEST)
+    assert checkpoints.newest(tmp_path) == tmp_path / checkpoints.LATEST
+    content = bytearray((tmp_path / checkpoints.LATEST).read_bytes())
+    content[content.find(torch.ones(8).numpy().tobytes()) + 100] ^= 1
+    (tmp_path / checkpoints.LATEST).write_bytes(content)
+    assert checkpoints.newest(tmp_path) == tmp_path / checkpoints.BEST

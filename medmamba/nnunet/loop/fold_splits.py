@@ -59,8 +59,11 @@ def proposed(place: Path, data: Path) -> Splits:
 def read_splits(file: Path) -> Splits:
     """The splits in a file. DataError names the file when it is not a list of train and val."""
     try:
-        splits = json.loads(file.read_text(encoding="utf-8"))
-        return [{part: [str(case) for case in split[part]] for part in ("train", "val")} for split in splits]
+        content = json.loads(file.read_text(encoding="utf-8"))
+        splits = [{part: [str(case) for case in split[part]] for part in ("train", "val")} for split in content]
+        if not splits or not all(split["train"] for split in splits):
+            raise ValueError("a fold has no case to train on")
+        return splits
     except (ValueError, TypeError, KeyError) as error:
         raise DataError(
             f"{file} is not a list of splits with train and val ({error}).", "Mend it, or remove it for nnU-Net's own."

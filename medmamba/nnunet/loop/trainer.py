@@ -1,6 +1,7 @@
 """The base of our nnU-Net trainers: stock nnUNetTrainer with our network in the plans and our recipe in the loop."""
 
 import os
+import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -233,7 +234,7 @@ class MedMambaTrainer(SteppingTrainer):
         return StoppedError(
             f"Stopped by {self._stop.name or 'another process'} {place} everything.",
             "Go on with --resume.",
-            self._stop.number,
+            self._stop.number or signal.SIGTERM,
         )
 
     # ---- telling

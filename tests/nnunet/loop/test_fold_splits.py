@@ -36,7 +36,7 @@ def test_a_case_that_is_gone_is_named(data: Path) -> None:
         ensure_splits(data.parent, data)
 
 
-@pytest.mark.parametrize("text", ["{", "{}[", '[{"train": []}]', "[1]"])
+@pytest.mark.parametrize("text", ["{", "{}[", '[{"train": []}]', "[1]", "[]", '[{"train": [], "val": ["a"]}]'])
 def test_a_file_that_is_no_split(data: Path, text: str) -> None:
     (data.parent / FILE).write_text(text)
     with pytest.raises(DataError, match="is not a list of splits"):

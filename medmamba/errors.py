@@ -34,3 +34,9 @@ class DataError(MedMambaError):
     """An image, label, dataset or model file that cannot be used."""
 
     exit_code = 4
+
+
+class BundleError(MedMambaError):
+    """A bundle that is refused: damaged, altered, unsigned where a signature is asked for, or not a bundle at all."""
+
+    exit_code = 5

@@ -18,6 +18,8 @@ OnCase = Callable[[str, int, int], None]
 class BatchError(DataError):
     """Some cases of a batch failed. The others are done: `written` are their files, `failures` maps case -> reason."""
 
+    exit_code = 6
+
     def __init__(self, written: list[Path], failures: dict[str, str], what: str = "predictions were written") -> None:
         self.written = written
         self.failures = failures

@@ -1,0 +1,125 @@
+"""Resampling one axis: a small matrix of weights, found by asking scikit-image and SciPy what becomes of unit vectors.
+
+What nnU-Net resamples with (`skimage.transform.resize`, and `scipy.ndimage.map_coordinates` along a coarse axis) is
+linear and treats each axis on its own, but for a clip to the range of the input. So three thin matrix products do what
+those two do voxel by voxel.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Method = Literal["resize", "coordinates"]
+_NEGLIGIBLE = 1e-13  # a spline's weights fade by 0.27 a voxel; what is left out is far below float32's rounding
+_CHUNK = 32  # outputs that are computed from one common run of inputs
+
+
+@dataclass(frozen=True)
+class Axis:
+    """How the `n_out` samples along an axis follow from `n_in`."""
+
+    weights: Tensor
+    """(n_out, n_in), float64."""
+    first: NDArray[np.int64]
+    """(n_out,): the first input that an output depends on; never falls."""
+    stop: NDArray[np.int64]
+    """(n_out,): one past the last input that an output depends on; never falls."""
+    identity: bool
+    """The samples stay what they are."""
+
+    def needs(self, start: int, stop: int) -> tuple[int, int]:
+        """Half-open range of inputs that outputs start..stop-1 depend on."""
+        return int(self.first[start]), int(self.stop[stop - 1])
+
+
+@lru_cache(maxsize=256)
+def axis(n_in: int, n_out: int, order: int, method: Method = "resize") -> Axis:
+    """The weights of one axis.
+
+    Parameters
+    ----------
+    n_in, n_out: samples before and after.
+    order: of the spline, 0 to 5.
+    method: "resize" as `skimage.transform.resize(mode="edge", anti_aliasing=False)`, "coordinates" as nnU-Net's use of
+        `scipy.ndimage.map_coordinates(mode="nearest")` along the coarse axis.
+    """
+    if n_in == n_out:
+        every = np.arange(n_in)
+        return Axis(torch.eye(n_in, dtype=torch.float64), every, every + 1, identity=True)
+    weights = _nearest(n_in, n_out, method) if order == 0 else _probe(n_in, n_out, order, method)
+    used = np.abs(weights) > _NEGLIGIBLE
+    weights[~used] = 0
+    # what outputs before (after) an output start (stop) with is within its range too: ranges of runs are then simple
+    first = np.minimum.accumulate(used.argmax(1)[::-1])[::-1]
+    stop = np.maximum.accumulate(n_in - used[:, ::-1].argmax(1))
+    return Axis(torch.from_numpy(weights), first, stop, identity=False)
+
+
+def _nearest(n_in: int, n_out: int, method: Method) -> NDArray[np.float64]:
+    """One input for each output."""
+    chosen = _sample(np.arange(n_in, dtype=np.float64), n_out, 0, method).astype(np.int64)
+    weights = np.zeros((n_out, n_in))
+    weights[np.arange(n_out), chosen] = 1
+    return weights
+
+
+def _probe(n_in: int, n_out: int, order: int, method: Method) -> NDArray[np.float64]:
+    """A column for each unit vector. Clipped to 0..1 they would lose the spline's negative weights: hence no clip."""
+    weights = np.empty((n_out, n_in))
+    unit = np.zeros(n_in)
+    for i in range(n_in):
+        unit[i] = 1
+        weights[:, i] = _sample(unit, n_out, order, method)
+        unit[i] = 0
+    return weights
+
+
+def _sample(line: NDArray[np.float64], n_out: int, order: int, method: Method) -> NDArray[np.float64]:
+    """One line of samples through the library's own function."""
+    if method == "resize":
+        from skimage.transform import resize
+
+        return np.asarray(resize(line, (n_out,), order, mode="edge", anti_aliasing=False, clip=False))
+    from scipy.ndimage import map_coordinates
+
+    positions = float(len(line)) / n_out * (np.arange(n_out) + 0.5) - 0.5
+    return np.asarray(map_coordinates(line, positions[None], order=order, mode="nearest"))
+
+
+def apply(resampled: Axis, data: Tensor, dim: int, dtype: torch.dtype = torch.float64) -> Tensor:
+    """`data` resampled along its axis `dim`, in `dtype`. Inputs must be finite: 0 times infinity is not 0.
+
+    The weights are applied in runs of outputs, each from the inputs that it depends on, as matrix products.
+    """
+    data = data.to(dtype)
+    if resampled.identity:
+        return data
+    weights = resampled.weights.to(data.device, dtype)
+    n_out = len(weights)
+    out = data.new_empty((*data.shape[:dim], n_out, *data.shape[dim + 1 :]))
+    for start in range(0, n_out, _CHUNK):
+        stop = min(start + _CHUNK, n_out)
+        first, last = resampled.needs(start, stop)
+        _product(
+            weights[start:stop, first:last],
+            data.narrow(dim, first, last - first),
+            dim,
+            out.narrow(dim, start, stop - start),
+        )
+    return out
+
+
+def _product(weights: Tensor, data: Tensor, dim: int, out: Tensor) -> None:
+    """weights (o, i) times data (..., i, ...) along `dim`, written to `out` (..., o, ...)."""
+    if dim == data.ndim - 1:
+        out.copy_(data @ weights.T)
+    elif dim == 0:
+        out.copy_((weights @ data.flatten(1)).view(out.shape))
+    else:
+        lines = data.flatten(0, dim - 1).flatten(2)  # (before, i, after)
+        out.copy_(torch.matmul(weights, lines).view(out.shape))

@@ -1,0 +1,145 @@
+"""From an image as read to what the network sees: transpose, crop, normalise, resample; and the way back.
+
+Equal to nnU-Net's `DefaultPreprocessor.run_case_npy` without a segmentation, and with one to what its predictor feeds
+the second stage of a cascade.
+"""
+
+import math
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .crop import OUTSIDE, background, bounding_box, nonzero
+from .labels import resample_labels
+from .recipe import Recipe, Resampling, WholeResampler
+from .resample import new_shape, resample
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a preprocessed image lies in the image as read: what puts a label map back."""
+
+    spacing: tuple[float, ...]
+    """mm, of the image as read, before the transpose."""
+    shape: tuple[int, ...]
+    """Of the image as read."""
+    shape_before_cropping: tuple[int, ...]
+    """Transposed, as everything below."""
+    bbox: tuple[tuple[int, int], ...]
+    """Half-open range of each axis that is not all zero."""
+    shape_after_cropping: tuple[int, ...]
+    network_shape: tuple[int, ...]
+    """After resampling."""
+
+    def as_properties(self) -> dict[str, Any]:
+        """The same under the names that nnU-Net pickles beside probabilities."""
+        return {
+            "spacing": list(self.spacing),
+            "shape_before_cropping": self.shape_before_cropping,
+            "bbox_used_for_cropping": [list(bounds) for bounds in self.bbox],
+            "shape_after_cropping_and_before_resampling": self.shape_after_cropping,
+        }
+
+
+def network_spacing(spacing: Sequence[float], recipe: Recipe) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Transposed spacing of the image, and of the network's grid: slices of a 2-D network keep their distance."""
+    own = tuple(float(spacing[i]) for i in recipe.transpose_forward)
+    return own, recipe.spacing if len(recipe.spacing) == len(own) else (own[0], *recipe.spacing)
+
+
+def preprocess(
+    image: NDArray[np.float32],
+    spacing: Sequence[float],
+    recipe: Recipe,
+    previous: NDArray[Any] | None = None,
+    scratch: Path | None = None,
+) -> tuple[NDArray[np.float32], Place]:
+    """What the network sees, (C, *network_shape) float32, and where that lies in the image.
+
+    Parameters
+    ----------
+    image: (C, z, y, x) as read; overwritten where it is float32 and writable.
+    spacing: mm, (z, y, x).
+    recipe: of the model.
+    previous: label map (z, y, x) of a cascade's earlier stage: its labels follow the image, a channel each.
+    scratch: folder for a memory-mapped result; None keeps it in memory. The file has no name: it goes with the array.
+    """
+    if image.dtype != np.float32 or not image.flags.writeable:
+        image = image.astype(np.float32)
+    whole = image.transpose(0, *(axis + 1 for axis in recipe.transpose_forward))
+    mask = nonzero(whole)
+    bbox = bounding_box(mask)
+    box = tuple(slice(*bounds) for bounds in bbox)
+    data = whole[(slice(None), *box)]
+    own, target = network_spacing(spacing, recipe)
+    place = Place(
+        spacing=tuple(float(step) for step in spacing),
+        shape=image.shape[1:],
+        shape_before_cropping=whole.shape[1:],
+        bbox=bbox,
+        shape_after_cropping=data.shape[1:],
+        network_shape=new_shape(data.shape[1:], own, target),
+    )
+    outside = background(mask[box]) if previous is not None or _needs_mask(recipe) else None
+    del mask
+    values = (normalize(data[channel], outside) for channel, normalize in enumerate(recipe.normalizers))
+    if previous is None and scratch is None and data.flags.c_contiguous and place.network_shape == data.shape[1:]:
+        for channel, value in enumerate(values):
+            data[channel] = value
+        return data, place
+    heads = 0 if previous is None else len(recipe.foreground)
+    out = _empty((len(data) + heads, *place.network_shape), scratch)
+    for channel, value in enumerate(values):
+        _resampled(value[None], place, recipe, recipe.resample_image, out[channel : channel + 1])
+    if previous is not None:
+        labels = previous.transpose(recipe.transpose_forward)[box].astype(np.int16)
+        labels[(labels == 0) & (outside == OUTSIDE)] = OUTSIDE
+        _one_hot(labels, place, recipe, out[len(data) :])
+    return out, place
+
+
+def _needs_mask(recipe: Recipe) -> bool:
+    """Whether a channel's normalisation looks at the mask. nnU-Net's own say so; of others it is assumed."""
+    return any(getattr(getattr(n, "__self__", n), "use_mask_for_norm", True) for n in recipe.normalizers)
+
+
+def _empty(shape: tuple[int, ...], scratch: Path | None) -> NDArray[np.float32]:
+    """Room for the result, in memory or in a file without a name in the folder `scratch`."""
+    if scratch is None:
+        return np.empty(shape, np.float32)
+    with tempfile.TemporaryFile(dir=scratch) as file:
+        return np.memmap(file, np.float32, "w+", shape=shape)
+
+
+def _resampled(
+    data: NDArray[Any], place: Place, recipe: Recipe, how: Resampling | WholeResampler, out: NDArray[np.float32]
+) -> None:
+    """One channel (1, *cropped) onto the network's grid, written to `out` (1, *network_shape)."""
+    own, target = network_spacing(place.spacing, recipe)
+    if isinstance(how, Resampling):
+        resample(data, place.network_shape, own, target, how, out)
+    else:
+        out[...] = np.asarray(how(data, place.network_shape, own, target))
+
+
+def _one_hot(labels: NDArray[np.int16], place: Place, recipe: Recipe, out: NDArray[np.float32]) -> None:
+    """The previous stage's labels on the network's grid, a channel for each of `recipe.foreground`."""
+    own, target = network_spacing(place.spacing, recipe)
+    how = recipe.resample_labels
+    if isinstance(how, Resampling):
+        labels = resample_labels(labels, place.network_shape, own, target, how)
+    else:
+        labels = np.asarray(how(labels[None], place.network_shape, own, target))[0]
+    for value, channel in zip(recipe.foreground, out, strict=True):
+        np.equal(labels, value, out=channel, casting="unsafe")
+
+
+def preprocess_bytes(shape: Sequence[int], network_shape: Sequence[int], channels: int, recipe: Recipe) -> int:
+    """Bytes that `preprocess` takes at its peak beyond the image it is given."""
+    voxels, seen = math.prod(shape), math.prod(network_shape)
+    return 4 * seen * channels + 8 * voxels

@@ -1,0 +1,135 @@
+"""From a checked bundle to a model in memory."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from ..errors import ConfigError
+from ..nnunet.recipe import make_recipe
+from ..predict.recipe import LoadedModel, Recipe
+from .architecture import build, build_registration, check_plans, failures
+from .card import Card
+from .layout import DATASET, PLANS, PREVIOUS, refused, weight_name
+from .opened import Bundle, opened
+from .weights import restored
+
+Folds = Sequence[int | str] | None
+
+
+def load(path: Path, expect: str | None = None, folds: Folds = None) -> LoadedModel:
+    """The segmentation model in a bundle; see `medmamba.bundle.load`."""
+    with opened(path, expect) as bundle:
+        return model_of(bundle, folds)
+
+
+def model_of(bundle: Bundle, folds: Folds = None) -> LoadedModel:
+    """The segmentation model of an open bundle. Every file of the bundle has been checked when this returns."""
+    card = bundle.card()
+    if card.task != "seg":
+        raise ConfigError(
+            f"The bundle {bundle.path} registers images ({card.name}); it does not segment them.",
+            "Give a bundle of a segmentation network.",
+        )
+    chosen = _chosen(card, folds, bundle.path)
+    previous = None
+    if card.previous_stage is not None:
+        earlier = bundle.card(PREVIOUS)
+        same = set(chosen) <= set(earlier.folds)
+        previous = _stage(bundle, PREVIOUS, earlier, chosen if same else list(earlier.folds), None)
+        if earlier.configuration != card.previous_stage:
+            raise refused(f"holds {earlier.configuration} as its previous stage and needs {card.previous_stage}")
+    elif bundle.weight_files(PREVIOUS):
+        raise refused("holds a previous stage, and its model has none")
+    return _stage(bundle, "", card, chosen, previous)
+
+
+def _chosen(card: Card, folds: Folds, path: Path) -> list[str]:
+    if folds is None:
+        numbered = [fold for fold in card.folds if fold != "all"]
+        return numbered or list(card.folds)
+    wanted = [str(fold) for fold in folds]
+    missing = [fold for fold in wanted if fold not in card.folds]
+    if missing or not wanted:
+        raise ConfigError(
+            f"The bundle {path} has no fold {', '.join(missing)}.", f"Folds in it: {', '.join(card.folds)}."
+        )
+    return wanted
+
+
+def _stage(bundle: Bundle, prefix: str, card: Card, folds: list[str], previous: LoadedModel | None) -> LoadedModel:
+    plans, dataset = bundle.document(prefix + PLANS), bundle.document(prefix + DATASET)
+    configuration = card.configuration or ""
+    check_plans(plans, configuration)
+    with failures("has plans that cannot be used"):
+        recipe = make_recipe(plans, dataset, configuration, card.mirror_axes)
+    _compare(card, recipe)
+    read = _read(bundle, prefix, folds)
+    first = read[0]
+    network = build(plans, dataset, configuration, len(first), sum(tensor.nbytes for tensor in first.values()))
+    weights = tuple(
+        restored(network, state, weight_name(fold, prefix)) for fold, state in zip(folds, read, strict=True)
+    )
+    network.load_state_dict(weights[0])
+    return LoadedModel(
+        recipe=recipe,
+        network=network,
+        weights=weights,
+        folds=tuple(folds),
+        plans=plans,
+        dataset=dataset,
+        name=f"{card.name} {card.version} ({bundle.path})",
+        digest=bundle.digest,
+        precision=card.precision,
+        trainer=card.trainer,
+        label_map=card.label_map,
+        previous=previous,
+        notes=tuple(card.notes),
+    )
+
+
+def _read(bundle: Bundle, prefix: str, folds: list[str]) -> list[dict[str, Tensor]]:
+    """The weights of the chosen folds; those of the others are hashed too, so that no part goes unchecked."""
+    wanted = [weight_name(fold, prefix) for fold in folds]
+    for name in bundle.weight_files(prefix):
+        if name not in wanted:
+            bundle.check_weights(name)
+    return [bundle.weights(name) for name in wanted]
+
+
+def _compare(card: Card, recipe: Recipe) -> None:
+    """What people read in bundle.json is what the plans do, or the bundle is refused."""
+    said: dict[str, Any] = {
+        "channels": list(card.channels),
+        "labels": _tuples(card.labels),
+        "previous stage": card.previous_stage,
+    }
+    done = {
+        "channels": list(recipe.channels),
+        "labels": _tuples(recipe.labels),
+        "previous stage": recipe.previous_stage,
+    }
+    for what, value in said.items():
+        if value != done[what]:
+            raise refused(f"says other {what} in bundle.json than in its plans and dataset.json")
+
+
+def _tuples(labels: Any) -> list[tuple[str, Any]]:
+    return [(name, tuple(value) if isinstance(value, list | tuple) else value) for name, value in labels.items()]
+
+
+def load_registration(path: str | Path, expect: str | None = None) -> nn.Module:
+    """The registration network (MambaMorph) in a bundle, on the CPU, in eval mode.
+
+    Raises ConfigError for a bundle of a segmentation model, BundleError for one that is refused.
+    """
+    with opened(Path(path), expect) as bundle:
+        card = bundle.card()
+        if card.task != "reg":
+            raise ConfigError(f"The bundle {path} segments images; it does not register them.", "Give another one.")
+        name = weight_name(card.folds[0])
+        state = bundle.weights(name)
+        network = build_registration(card.network_class, card.arguments, state)
+        network.load_state_dict(restored(network, state, name))
+        return network

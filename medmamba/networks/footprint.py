@@ -213,6 +213,23 @@ def measure(
     )
 
 
+def forward(network: nn.Module, shape: Sequence[int], dtype: torch.dtype | None, device_type: DeviceType) -> int:
+    """Bytes at the peak of a forward without gradients beyond the weights; input and output count.
+
+    Parameters
+    ----------
+    network: a built one, on the CPU; it is not changed. shape: of its input, batch first. dtype: of autocast, None for
+    float32.
+
+    Raises what the network raises for a shape that it does not take.
+    """
+    with FakeTensorMode(allow_non_fake_inputs=True), _as_on(device_type), _Ledger(device_type) as ledger:
+        batch = torch.empty(tuple(shape))
+        with torch.no_grad(), torch.autocast("cpu", dtype=dtype, enabled=dtype is not None):
+            network(batch)
+    return ledger.peak
+
+
 def _overhead(needed: int, ledger: _Ledger, recompute: bool) -> int:
     """What a device and its allocator hold besides `needed` bytes."""
     if ledger.device_type == "cuda":

@@ -6,9 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..engine import accelerate, best_dtype, describe
-from ..errors import ConfigError
-from .precision import Precision
+from ..engine import accelerate, describe
 
 
 class EngineNetwork(nn.Module):
@@ -43,17 +41,3 @@ class EngineNetwork(nn.Module):
 
     def __str__(self) -> str:
         return describe(self._engine) if self._engine is not None else "CPU engine without weights"
-
-
-def engine_precision(wanted: str) -> Precision:
-    """The engine's number format: as asked, with "auto" bfloat16 where the CPU has matrix units for it.
-
-    Raises ConfigError for another one.
-    """
-    if wanted not in ("fp32", "bf16", "auto"):
-        raise ConfigError(f"The CPU engine has no {wanted}.", "Use auto, fp32 or bf16.")
-    if wanted != "auto":
-        return Precision(torch.bfloat16 if wanted == "bf16" else None, "CPU engine, as asked")
-    dtype = best_dtype()
-    has = "has" if dtype is torch.bfloat16 else "has no"
-    return Precision(dtype if dtype is torch.bfloat16 else None, f"CPU engine; this CPU {has} bf16 matrix units")

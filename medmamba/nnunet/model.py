@@ -16,11 +16,12 @@ from nnunetv2.utilities.label_handling.label_handling import convert_labelmap_to
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from numpy.typing import NDArray
 
+from ..engine import precision
 from ..errors import DataError
 from ..files import read_json, replacing
-from . import checkpoints, host, precision, presets, trainers
+from . import checkpoints, host, presets, trainers
 from . import plans as network_plans
-from .fast import EngineNetwork, engine_precision
+from .fast import EngineNetwork
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Model:
             self.labels = self.plans.get_label_manager(self.dataset)
         self.network = self._network(first["trainer_name"])
         if running.device.type == "cpu" and running.engine:
-            self.precision = engine_precision(self._wanted_precision() or "auto")
+            self.precision = precision.for_engine(self._wanted_precision() or "auto")
             self.network = EngineNetwork(self.network, self.precision.dtype or torch.float32)
         with host.muted():
             self.predictor = nnUNetPredictor(

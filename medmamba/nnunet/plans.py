@@ -9,8 +9,6 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
-from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
-
 from ..errors import ConfigError
 from ..networks import fit_patch, info, names, network_class, plan_arguments
 from . import presets
@@ -25,14 +23,29 @@ _ANISOTROPIC = 3.0
 
 def resolve(plans: Mapping[str, Any], configuration: str) -> dict[str, Any]:
     """A copy of one configuration with everything it inherits. ConfigError lists the configurations if it is none."""
-    there = list(plans["configurations"])
+    content = _inherited(plans, configuration, ())
+    if "architecture" not in content:  # plans of nnU-Net before 2.5, which nnU-Net itself brings up to date
+        from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            content = ConfigurationManager(content).configuration
+    return content
+
+
+def _inherited(plans: Mapping[str, Any], configuration: str, heirs: tuple[str, ...]) -> dict[str, Any]:
+    there = plans.get("configurations") or {}
     if configuration not in there:
         raise ConfigError(
-            f"Plans {plans['plans_name']!r} of {plans['dataset_name']} have no configuration {configuration!r}.",
+            f"Plans {plans.get('plans_name')!r} of {plans.get('dataset_name')} have no configuration "
+            f"{configuration!r}.",
             f"They have: {', '.join(there)}.",
         )
-    content: dict[str, Any] = PlansManager(deepcopy(dict(plans))).get_configuration(configuration).configuration
-    return content
+    if configuration in heirs:
+        raise ConfigError(f"Configuration {configuration} of the plans inherits from itself.", "Correct the plans.")
+    content = deepcopy(dict(there[configuration]))
+    parent = content.get("inherits_from")
+    return content if parent is None else {**_inherited(plans, parent, (*heirs, configuration)), **content}
 
 
 def carried_network(configuration: Mapping[str, Any]) -> str | None:

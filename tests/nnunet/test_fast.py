@@ -3,11 +3,9 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
 import SimpleITK as sitk
 import torch
 
-from medmamba import engine
 from medmamba.nnunet import fast, prediction
 from medmamba.nnunet.loop.trainer import EpochReport
 from tests.networks.small import build, example
@@ -50,15 +48,3 @@ def test_one_engine_a_fold() -> None:
     assert torch.equal(outputs[0], outputs[2])
     network.load_state_dict(second)
     torch.testing.assert_close(outputs[1], network(x), rtol=1e-3, atol=1e-4)
-
-
-@pytest.mark.parametrize(("wanted", "dtype"), [("fp32", None), ("bf16", torch.bfloat16)])
-def test_the_format_is_as_asked(wanted: str, dtype: torch.dtype | None) -> None:
-    assert fast.engine_precision(wanted).dtype is dtype
-
-
-def test_the_format_follows_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fast, "best_dtype", lambda: torch.bfloat16)
-    assert str(fast.engine_precision("auto")) == "bf16 (CPU engine; this CPU has bf16 matrix units)"
-    monkeypatch.setattr(fast, "best_dtype", engine.best_dtype)
-    assert "CPU engine" in fast.engine_precision("auto").reason

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from ...engine import precision
 from ...errors import MedMambaError
-from .. import precision
 from . import sentinel
 from .resumable import ResumableTrainer
 from .stream import Phase, random_words

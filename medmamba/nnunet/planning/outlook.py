@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from ... import runtime
+from ...engine import precision
 from ...networks import info
 from .. import plans as network_plans
-from .. import precision, presets
+from .. import presets
 from ..presets import Recipe
 from . import footprint
 

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from medmamba import runtime
+from medmamba.engine import best_dtype, precision
 from medmamba.errors import ConfigError
-from medmamba.nnunet import precision
 
 CPU = torch.device("cpu")
 
@@ -75,3 +75,15 @@ def test_fp32_wins_over_a_surrounding_autocast() -> None:
 def test_an_unknown_precision_lists_the_known_ones() -> None:
     with pytest.raises(ConfigError, match=r"'fp8'.*auto, fp32, bf16 or fp16"):
         precision.choose("fp8", torch.device("cpu"))
+
+
+@pytest.mark.parametrize(("wanted", "dtype"), [("fp32", None), ("bf16", torch.bfloat16)])
+def test_the_format_is_as_asked(wanted: str, dtype: torch.dtype | None) -> None:
+    assert precision.for_engine(wanted).dtype is dtype
+
+
+def test_the_format_follows_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "best_dtype", lambda: torch.bfloat16)
+    assert str(precision.for_engine("auto")) == "bf16 (CPU engine; this CPU has bf16 matrix units)"
+    monkeypatch.setattr(precision, "best_dtype", best_dtype)
+    assert "CPU engine" in precision.for_engine("auto").reason

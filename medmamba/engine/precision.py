@@ -10,6 +10,7 @@ from torch import nn
 
 from .. import runtime
 from ..errors import ConfigError
+from .accelerate import best_dtype
 
 _BF16_UNITS = ("amx_bf16", "avx512_bf16")
 _WORTH_IT = 0.9
@@ -70,6 +71,20 @@ def choose(
     full, half = trial(None), trial(torch.bfloat16)
     verdict = f"{units[0]}: {half:.2f} s a step against {full:.2f} s in fp32"
     return Precision(torch.bfloat16 if half < _WORTH_IT * full else None, verdict)
+
+
+def for_engine(requested: str) -> Precision:
+    """The CPU engine's number format: as asked, with "auto" bfloat16 where the CPU has matrix units for it.
+
+    Raises ConfigError for another one.
+    """
+    if requested not in ("fp32", "bf16", "auto"):
+        raise ConfigError(f"The CPU engine has no {requested}.", "Use auto, fp32 or bf16.")
+    if requested != "auto":
+        return Precision(torch.bfloat16 if requested == "bf16" else None, "CPU engine, as asked")
+    dtype = best_dtype()
+    has = "has" if dtype is torch.bfloat16 else "has no"
+    return Precision(dtype if dtype is torch.bfloat16 else None, f"CPU engine; this CPU {has} bf16 matrix units")
 
 
 def timed_step(network: nn.Module, batch: torch.Tensor, backward: bool = True) -> Callable[[torch.dtype | None], float]:

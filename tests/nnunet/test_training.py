@@ -8,9 +8,10 @@ import pytest
 import SimpleITK as sitk
 import torch
 
+from medmamba.engine import precision
 from medmamba.errors import ConfigError, DataError, SetupError
 from medmamba.files import read_json
-from medmamba.nnunet import checkpoints, precision, prediction
+from medmamba.nnunet import checkpoints, prediction
 from medmamba.nnunet.loop.reports import EpochReport
 from medmamba.nnunet.training import make_trainer, train
 from tests.nnunet.small_runs import PLAIN, REGIONS, Reports, options

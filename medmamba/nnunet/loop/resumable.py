@@ -10,9 +10,10 @@ from nnunetv2.training.logging.nnunet_logger import MetaLogger
 from torch import nn
 from torch._dynamo import OptimizedModule
 
+from ...engine import precision
 from ...errors import ConfigError, DataError, SetupError
 from ...networks.recompute import recompute
-from .. import checkpoints, precision
+from .. import checkpoints
 from ..presets import Recipe
 from .progress import Progress
 from .ranks import RankedTrainer

@@ -15,10 +15,11 @@ from nnunetv2.utilities.label_handling.label_handling import determine_num_input
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from ... import runtime
+from ...engine import precision
 from ...errors import ConfigError
 from ...files import read_json
 from ...scan import dispatch
-from .. import checkpoints, host, precision, presets, trainers, training
+from .. import checkpoints, host, presets, trainers, training
 from .. import plans as network_plans
 from ..folds import held_out
 from ..loop import fold_splits, ranks

@@ -26,7 +26,7 @@ def check_complete(path: Path) -> None:
             while stream.read(_CHUNK):
                 pass
     except UnusableError as error:
-        raise _error(path, error.kind, error.text) from error
+        raise refusal(path, error.kind, error.text) from error
 
 
 def check_image(path: Path) -> None:
@@ -34,10 +34,11 @@ def check_image(path: Path) -> None:
     examined = examine(path, "image")
     for kind, text in examined.faults:
         if kind == "not-finite" or not (examined.usable or kind == "reader-refuses"):
-            raise _error(path, kind, text)
+            raise refusal(path, kind, text)
 
 
-def _error(path: Path, kind: str, text: str) -> DataError:
+def refusal(path: Path, kind: str, text: str) -> DataError:
+    """The DataError for a file with a finding. `kind`: a key of KINDS; `text`: what was found, a sentence."""
     title = KINDS[kind].title
     title = title[0].lower() + title[1:] if title.split()[0].istitle() else title
     return DataError(f"{path} cannot be used: {title}. {text}", KINDS[kind].remedy)

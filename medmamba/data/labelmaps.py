@@ -86,10 +86,17 @@ def to_raw(labels: NDArray[Any], folder: Path) -> NDArray[Any]:
     """Label values as the dataset's download has them, for an array of nnU-Net's.
 
     `labels`: predicted label map of whole numbers, any shape. `folder`: where dataset.json and label_map.json lie.
-    Cells (kind "instances") become numbered objects, the connected parts of the interior. The dtype is the smallest
-    that holds the values. DataError when label_map.json is missing or names no such value.
+    See `raw_values`; DataError also when label_map.json is missing.
     """
-    content = read_json(folder / FILE_NAME)
+    return raw_values(labels, read_json(folder / FILE_NAME), str(folder / FILE_NAME))
+
+
+def raw_values(labels: NDArray[Any], content: Mapping[str, Any], source: str = FILE_NAME) -> NDArray[Any]:
+    """`to_raw` by the content of label_map.json; `source` is what an error calls it.
+
+    Cells (kind "instances") become numbered objects, the connected parts of the interior. The dtype is the smallest
+    that holds the values. DataError when the content names no such value.
+    """
     if content["kind"] == "instances":
         from scipy.ndimage import generate_binary_structure, label
 
@@ -98,10 +105,10 @@ def to_raw(labels: NDArray[Any], folder: Path) -> NDArray[Any]:
     back = {int(value): int(raw) for value, raw in content["to_raw"].items()}
     values = np.array([back.get(value, 0) for value in range(max(back) + 1)])
     if labels.size and (labels.min() < 0 or labels.max() >= len(values)):
-        problem = f"The label map holds {labels.min()} to {labels.max()}, {folder / FILE_NAME} 0 to {len(values) - 1}."
+        problem = f"The label map holds {labels.min()} to {labels.max()}, {source} 0 to {len(values) - 1}."
         raise DataError(problem, "Is it a prediction for this dataset?")
     kind = np.result_type(np.min_scalar_type(int(values.min())), np.min_scalar_type(int(values.max())))
-    return values.astype(kind)[labels.astype(np.intp)]
+    return values.astype(kind)[labels if labels.dtype.kind == "u" else labels.astype(np.intp)]
 
 
 def to_raw_file(source: Path, folder: Path, target: Path) -> None:

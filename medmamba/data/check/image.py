@@ -76,7 +76,7 @@ def _examine(path: Path, role: Role, channel: str, reader: check_nifti.Reader) -
         voxels, scale, shape = stored.voxels, stored.scale, stored.shape
         geometry, faults = stored.geometry, list(stored.faults)
     elif name.endswith(ITK):
-        voxels, geometry, components = _read_itk(path)
+        voxels, geometry, components = read_itk(path)
         shape = geometry.shape
     else:
         voxels, components, shape = _read_flat(path, name)
@@ -89,8 +89,8 @@ def _examine(path: Path, role: Role, channel: str, reader: check_nifti.Reader) -
     return Examined(path, tuple(faults), tuple(shape), components, geometry, values)
 
 
-def _read_itk(path: Path) -> tuple[NDArray[Any], Geometry, int]:
-    """Formats that ITK reads: voxels, geometry, components."""
+def read_itk(path: Path) -> tuple[NDArray[Any], Geometry, int]:
+    """Formats that ITK reads: voxels ([z,] y, x), geometry, components. Raises UnusableError."""
     with readable(path):
         pass
     reader = sitk.ImageFileReader()
@@ -141,7 +141,7 @@ def _read_flat(path: Path, name: str) -> tuple[NDArray[Any], int, tuple[int, ...
     if not head.startswith(_SIGNS[Path(name).suffix]):
         raise UnusableError("not-an-image", f"Begins with {head.hex(' ')}, not as {Path(name).suffix} does.")
     try:
-        pixels = _stack(path) if name.endswith(TIFF) else _photograph(path)
+        pixels = stack(path) if name.endswith(TIFF) else photograph(path)
     except MemoryError:
         raise
     except UnusableError:
@@ -159,7 +159,8 @@ def _read_flat(path: Path, name: str) -> tuple[NDArray[Any], int, tuple[int, ...
     return pixels, pixels.shape[-1] if colour else 1, shape[::-1]
 
 
-def _photograph(path: Path) -> NDArray[Any]:
+def photograph(path: Path) -> NDArray[Any]:
+    """Pixels (y, x) or (y, x, colours) of a picture, as scikit-image reads it. Each reader has its own errors."""
     from skimage.io import imread
 
     with warnings.catch_warnings():
@@ -167,8 +168,8 @@ def _photograph(path: Path) -> NDArray[Any]:
         return imread(path)
 
 
-def _stack(path: Path) -> NDArray[Any]:
-    """A TIFF file; tifffile leaves out pages that it cannot find and only logs it."""
+def stack(path: Path) -> NDArray[Any]:
+    """The pixels of a TIFF file. tifffile leaves out pages that it cannot find and only logs it: UnusableError here."""
     import tifffile
 
     said: list[str] = []

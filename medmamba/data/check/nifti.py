@@ -59,7 +59,7 @@ def read(path: Path, reader: Reader = "itk") -> Stored:
         faults.append(("wide-type", f"Is stored as {dtype.name}."))
     geometry = _geometry(header, shape, faults, reader)
     if reader == "itk" and geometry is not None:
-        geometry = _as_itk(path, shape)
+        geometry = as_itk(path, shape)
     slope, intercept = header.get_slope_inter()
     scaled = slope is not None and (slope, intercept) != (1.0, 0.0)
     return Stored(voxels, (float(slope), float(intercept)) if scaled else None, shape, geometry, faults)
@@ -217,8 +217,11 @@ def _compare_forms(sform: Geometry, qform: Geometry, faults: Faults) -> None:
         faults.append(("forms-disagree", text))
 
 
-def _as_itk(path: Path, shape: tuple[int, ...]) -> Geometry:
-    """What ITK, which chooses between sform and qform in its own way, takes the geometry for."""
+def as_itk(path: Path, shape: tuple[int, ...]) -> Geometry:
+    """What ITK, which chooses between sform and qform in its own way, takes the geometry for.
+
+    Raises UnusableError where ITK refuses the header or takes the image for one of another shape, (x, y[, z]).
+    """
     reader = sitk.ImageFileReader()
     reader.SetImageIO("NiftiImageIO")
     reader.SetFileName(str(path))

@@ -1,75 +1,182 @@
 """medmamba predict: segment images with a trained network."""
 
-import time
+import os
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from medmamba.errors import ConfigError
+
 from . import options
+
+if TYPE_CHECKING:
+    from medmamba.predict.batch import Outcome
+    from medmamba.predict.making import Making
+
+_HOW, _LIMITS, _WRITTEN, _BATCH = "Labels against time", "Machine", "What is written", "Large batches"
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command(
         epilog=options.examples(
-            "medmamba predict --dataset Hippocampus --net umamba-bot --input imagesTs --output predictions",
-            "medmamba predict --model FOLDER --input CASE_0000.nii.gz --output predictions --no-mirror",
+            "medmamba predict --model Hippocampus:umamba-bot --input imagesTs --output predictions",
+            "medmamba predict --model FOLDER --input CASE_0000.nii.gz --output predictions --fast",
+            "medmamba predict --model liver.tar --input dicom/ --output out --max-ram 6G --roi liver,tumor",
+            "medmamba predict --model liver.tar --input ct/ --output out --num-parts 8 --part-id 3 --resume",
         )
     )(predict)
 
 
 def predict(
-    input: Annotated[Path, typer.Option(help="Folder of images CASE_0000.nii.gz, or one such file.")],
-    output: Annotated[Path, typer.Option(help="Folder for the segmentations.")],
-    dataset: Annotated[str | None, typer.Option(help="Dataset that the network was trained on.")] = None,
-    net: Annotated[str | None, typer.Option(help="Network that was trained.")] = None,
-    preset: options.Preset = "default",
-    config: options.Config = "3d_fullres",
-    model: Annotated[Path | None, typer.Option(help="Model folder, instead of --dataset and --net.")] = None,
+    model: Annotated[
+        str,
+        typer.Option(
+            help="Bundle (folder or .tar), results folder of nnU-Net's or ours, or DATASET:NET[:PRESET[:CONFIG]].",
+            show_default=False,
+        ),
+    ],
+    input: Annotated[
+        list[Path],
+        typer.Option(
+            help="Image, folder of images or DICOM series, or list (.txt, .csv, .json); may be given again.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[Path, typer.Option(help="Folder for the segmentations.", show_default=False)],
     folds: Annotated[
-        str | None, typer.Option("--folds", "--fold", help="Average these: 0-4, 0,2,4, all. Default: all trained.")
+        str | None,
+        typer.Option("--folds", "--fold", help="Average these: 0-4, 0,2,4, all. Default: all.", rich_help_panel=_HOW),
     ] = None,
-    checkpoint: Annotated[str, typer.Option(help="Which file of each fold.")] = "checkpoint_final.pth",
-    step_size: Annotated[float, typer.Option(min=0.05, max=1, help="Step between patches, in patches.")] = 0.5,
-    mirror: Annotated[bool, typer.Option(help="Average over mirrored images: up to 8 times the work.")] = True,
-    engine: Annotated[bool, typer.Option(help="On a CPU: the network in its fast form.")] = True,
-    precision: Annotated[str, typer.Option(help="auto, fp32, bf16, or fp16 on GPUs.")] = "auto",
-    overwrite: Annotated[bool, typer.Option(help="Write segmentations again that are there already.")] = True,
-    save_probabilities: Annotated[
-        bool, typer.Option("--save-probabilities", help="Also keep what ensembles are made from (.npz).")
+    step_size: Annotated[
+        float, typer.Option(min=0.05, max=1, help="Step between patches, in patches.", rich_help_panel=_HOW)
+    ] = 0.5,
+    mirror: Annotated[
+        bool, typer.Option(help="Average over mirrored images: up to 8 times the work.", rich_help_panel=_HOW)
+    ] = True,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="One fold, no mirroring, step 0.75.", rich_help_panel=_HOW)
     ] = False,
-    device: options.Device = "auto",
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16", "fp16"], typer.Option(help="fp16: GPUs only.", rich_help_panel=_HOW)
+    ] = "auto",
+    checkpoint: Annotated[
+        str, typer.Option(help="File of each fold in a results folder.", rich_help_panel=_HOW)
+    ] = "checkpoint_final.pth",
+    expect: Annotated[
+        str | None, typer.Option(help="Refuse a model with another digest: sha256:...", rich_help_panel=_HOW)
+    ] = None,
     data_root: options.DataRoot = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=_LIMITS)] = "auto",
+    engine: Annotated[
+        bool, typer.Option(help="On a CPU: the network in its fast form.", rich_help_panel=_LIMITS)
+    ] = True,
+    max_ram: Annotated[
+        str | None,
+        typer.Option(help="Memory of this process, as 6G: kept, or refused.", rich_help_panel=_LIMITS),
+    ] = None,
+    max_vram: Annotated[str | None, typer.Option(help="The same on the GPU.", rich_help_panel=_LIMITS)] = None,
+    jobs: Annotated[
+        int, typer.Option(min=0, help="Cases prepared ahead; with --ray: workers.", rich_help_panel=_LIMITS)
+    ] = 1,
+    save_probabilities: Annotated[
+        bool, typer.Option("--save-probabilities", help="Also what ensembles need (.npz).", rich_help_panel=_WRITTEN)
+    ] = False,
+    roi: Annotated[str | None, typer.Option(help="Only these labels: liver,spleen.", rich_help_panel=_WRITTEN)] = None,
+    raw_labels: Annotated[
+        bool, typer.Option("--raw-labels", help="The dataset's own label values.", rich_help_panel=_WRITTEN)
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the report as JSON.", rich_help_panel=_WRITTEN)
+    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Keep what is complete.", rich_help_panel=_BATCH)] = False,
+    num_parts: Annotated[
+        int, typer.Option(min=1, help="Parts that the cases are dealt to.", rich_help_panel=_BATCH)
+    ] = 1,
+    part_id: Annotated[int, typer.Option(min=0, help="Which part this is, from 0 on.", rich_help_panel=_BATCH)] = 0,
+    ray: Annotated[
+        str | None, typer.Option(help="auto or ADDRESS: a worker a GPU, or --jobs on CPUs.", rich_help_panel=_BATCH)
+    ] = None,
 ) -> None:
-    """Segment images with a network that was trained here or by stock nnU-Net commands."""
+    """Segment images with a network that was trained here or by stock nnU-Net commands, or with a bundle.
+
+    predict_report.json in the output folder tells what became of each case.
+    """
     from medmamba.data.folders import folders
 
     places = folders(data_root)
     places.export()
-    from medmamba.engine import reuse_memory
     from medmamba.nnunet.folds.parse import parse_folds
-    from medmamba.nnunet.prediction import predict as run
+    from medmamba.predict.making import Making
 
-    model = options.model_folder(model, dataset, net, preset, config, places)
-    if engine:
-        reuse_memory()
-    started = time.monotonic()
-    written = run(
+    making = Making(
         model,
-        input,
-        output,
-        folds=None if folds is None else parse_folds(folds),
-        checkpoint=checkpoint,
-        step_size=step_size,
-        mirror=mirror,
-        device=device,
-        engine=engine,
-        precision=precision,
-        overwrite=overwrite,
-        save_probabilities=save_probabilities,
-        say=lambda format: typer.echo(f"Precision: {format}"),
-        on_case=lambda case, done, total: typer.echo(f"{done}/{total} {case}"),
+        None if folds is None else parse_folds(folds),
+        checkpoint,
+        expect,
+        places,
+        {
+            "step_size": step_size,
+            "mirror": mirror,
+            "device": device,
+            "precision": precision,
+            "engine": engine,
+            "max_ram": max_ram,
+            "max_vram": max_vram,
+            "fast": fast,
+        },
     )
-    typer.echo(f"Segmentations: {len(written)} in {output} ({time.monotonic() - started:.0f} s)")
-    typer.echo(f"Next:          medmamba evaluate --pred {output} --ref LABELS --dataset {dataset or 'NAME'}")
+    given: dict[str, Any] = {
+        "resume": resume,
+        "save_probabilities": save_probabilities,
+        "jobs": jobs,
+        "num_parts": num_parts,
+        "part_id": part_id,
+        "roi": _labels(roi),
+        "raw_labels": raw_labels,
+    }
+    try:
+        _run(making, input, output, ray, as_json, given)
+    except KeyboardInterrupt:  # the second one: threads that still prepare a case are not waited for
+        sys.stdout.flush()
+        os._exit(130)
+
+
+def _labels(text: str | None) -> list[str] | None:
+    """The names after --roi. ConfigError for an empty list."""
+    if text is None:
+        return None
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise ConfigError("--roi names no label.", "Use names or values, as liver,spleen.")
+    return names
+
+
+def _run(
+    making: "Making", input: list[Path], output: Path, ray: str | None, as_json: bool, given: dict[str, Any]
+) -> None:
+    """Load, find, segment and show."""
+    from medmamba.predict import batch
+    from medmamba.predict.cases import find_cases
+    from medmamba.predict.parts import part_of
+
+    from .predicting import BatchScreen, show_outcome
+
+    part_of((), given["num_parts"], given["part_id"])  # what is wrong with it is said before a model is loaded
+    loaded = making.load()
+    cases = find_cases(input, loaded.recipe)
+    with BatchScreen(as_json) as screen:
+        outcome: Outcome
+        if ray is None:
+            outcome = batch.run(making.predictor(loaded), cases, output, watcher=screen, **given)
+        else:
+            from medmamba.predict import fleet
+
+            device = str(making.how["device"])
+            outcome = fleet.run(
+                making.elsewhere(), loaded, cases, output, address=ray, device=device, watcher=screen, **given
+            )
+    if not as_json:
+        show_outcome(outcome, output)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TypeVar
 
 from nnunetv2.configuration import default_num_processes

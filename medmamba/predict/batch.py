@@ -3,11 +3,12 @@
 import os
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from ..errors import ConfigError
 from ..nnunet.loop.stopping import StoppedError, StopRequest, stop_requests
 from . import outputs
 from .ahead import Ahead
@@ -17,9 +18,9 @@ from .headers import probe
 from .outputs import Staging, staging
 from .parts import part_of, report_name
 from .peak import PeakMemory
-from .recipe import LoadedModel
-from .report import CaseReport, Report, dumps, recorded
-from .writing import output_name
+from .recipe import LoadedModel, Recipe
+from .report import FINISHED, CaseReport, Report, dumps, recorded
+from .writing import output_name, roi_values
 
 _SETTINGS = ("precision", "engine", "folds", "step_size", "mirror_axes", "fast")
 """What label maps depend on, of what a predictor says of itself."""
@@ -47,7 +48,7 @@ class Segmenter(Protocol):
         file: Path,
         probabilities: bool = False,
         on_tile: Callable[[int, int], None] | None = None,
-        roi: Sequence[str] | None = None,
+        roi: Collection[int] | None = None,
         raw_labels: bool = False,
     ) -> Any:
         """Network, export, writing -> `seconds`, `warnings`, `labels`, `gpu_memory`."""
@@ -80,11 +81,20 @@ class Wanted:
     """What is written for each case."""
 
     probabilities: bool = False
-    roi: tuple[str, ...] | None = None
-    """Only these labels, by name or value; None: all."""
+    roi: frozenset[int] | None = None
+    """Only these label values; None: all."""
     raw_labels: bool = False
     """In the label values of the dataset as it was downloaded."""
-    resume: bool = False
+
+    @classmethod
+    def of(cls, model: LoadedModel, probabilities: bool, roi: Sequence[str] | None, raw_labels: bool) -> "Wanted":
+        """The wishes of a user. Raises ConfigError for labels, or a way back to raw ones, that the model lacks."""
+        if raw_labels and model.label_map is None:
+            raise ConfigError(
+                f"{model.name} has no label_map.json, so that raw label values are not known.",
+                "Leave --raw-labels away; models of datasets made by `medmamba datasets prepare` have one.",
+            )
+        return cls(probabilities, None if roi is None else roi_values(roi, model.recipe), raw_labels)
 
 
 @dataclass(frozen=True)
@@ -113,24 +123,13 @@ class Ready:
 class CaseWork:
     """One case from its files to its outputs, in two halves of which the first may run in another thread."""
 
-    def __init__(
-        self,
-        predictor: Segmenter,
-        place: Staging,
-        wanted: Wanted,
-        stop: StopRequest,
-        before: Mapping[str, CaseReport] | None,
-    ) -> None:
+    def __init__(self, predictor: Segmenter, place: Staging, wanted: Wanted, stop: StopRequest) -> None:
         self._predictor, self._place, self._wanted, self._stop = predictor, place, wanted, stop
-        self._before = before
-        """Cases that may be kept if their outputs are complete; None: all."""
 
     def prepare(self, case: Case) -> Ready:
         """The first half. Never raises: what is wrong with a case is in its report."""
         recipe = self._predictor.model.recipe
         try:
-            if self._wanted.resume and (kept := self._kept(case)):
-                return Ready(case, report=kept)
             outputs.require_space(self._place.output, probe(case, recipe).shape, recipe, self._wanted.probabilities)
             return Ready(case, prepared=self._predictor.prepare(case))
         except Exception as error:  # whatever is wrong with one case, the others are still wanted
@@ -161,36 +160,45 @@ class CaseWork:
         except InterruptedCaseError:
             raise
         except Exception as error:
-            return _failed(ready.case, error, peak.bytes)
+            return _failed(ready.case, error, peak.bytes, self._place)
         seconds = {stage: round(value, 3) for stage, value in notes.seconds.items()}
         gpu, warnings = getattr(notes, "gpu_memory", None), tuple(notes.warnings)
         return CaseReport(ready.case.name, "done", name, seconds, peak.bytes, gpu, tuple(notes.labels), warnings)
 
-    def _kept(self, case: Case) -> CaseReport | None:
-        """The report of a case whose outputs are there, complete and not those of other settings."""
-        recipe = self._predictor.model.recipe
+
+def keeper(
+    cases: Sequence[Case], place: Staging, recipe: Recipe, report: Report, probabilities: bool
+) -> Callable[[Case], CaseReport | None]:
+    """case -> its report when its outputs are there, complete and not those of another model or other settings."""
+    before = recorded(place.output, report.model, report.settings)
+    report.before = {case.name: before[case.name] for case in cases if case.name in before} if before else {}
+
+    def kept(case: Case) -> CaseReport | None:
         name = output_name(case, recipe)
-        if self._before is not None and case.name not in self._before:
+        if before is not None and case.name not in before:
             return None
-        if not outputs.is_complete(self._place.output / name, case, recipe, self._wanted.probabilities):
+        if not outputs.is_complete(place.output / name, case, recipe, probabilities):
             return None
-        old = (self._before or {}).get(case.name)
-        if old is None:
-            return CaseReport(case.name, "kept", name)
-        return CaseReport(case.name, "kept", name, {}, None, None, old.labels, old.warnings)
+        old = (before or {}).get(case.name)
+        labels, warnings = (None, ()) if old is None else (old.labels, old.warnings)
+        return CaseReport(case.name, "kept", name, labels=labels, warnings=warnings)
+
+    return kept
 
 
-def _failed(case: Case, error: Exception, peak: int | None = None) -> CaseReport:
+def _failed(case: Case, error: Exception, peak: int | None = None, place: Staging | None = None) -> CaseReport:
     if os.environ.get("MEDMAMBA_DEBUG") == "1":
         traceback.print_exception(error)
-    return CaseReport(case.name, "failed", peak_memory=peak, error=reason(error))
+    text = reason(error) if place is None else place.as_outside(reason(error))
+    return CaseReport(case.name, "failed", peak_memory=peak, error=text)
 
 
 class Book:
     """The report of a batch, kept on the disk after each case."""
 
     def __init__(self, report: Report, place: Staging, name: str, watcher: Watcher) -> None:
-        self.report, self._place, self._name, self._watcher = report, place, name, watcher
+        self.report, self.watcher = report, watcher
+        self._place, self._name = place, name
         self._written = 0.0
         self._full = False
 
@@ -199,12 +207,23 @@ class Book:
         """Where the report lies."""
         return self._place.output / self._name
 
+    def begin(self, model: LoadedModel) -> None:
+        """Write what goes with all cases, and a first report: older outputs must not be taken for this batch's."""
+        self.write()
+        try:
+            outputs.write_model_files(self._place, model.plans, model.dataset)
+        except OSError as error:
+            self.watcher.message(f"plans.json and dataset.json cannot be written: {reason(error)}.")
+        for note in model.notes:
+            self.watcher.message(note)
+        self.watcher.start(self.report)
+
     def add(self, case: CaseReport) -> None:
         """Note a case on the disk and tell it."""
         self.report.add(case)
         if case.status != "kept" or time.monotonic() - self._written > _PAUSE:
             self.write()
-        self._watcher.done(case, self.report)
+        self.watcher.done(case, self.report)
 
     def write(self) -> None:
         """Write the report; a full disk is told once and does not end the batch."""
@@ -212,7 +231,7 @@ class Book:
             self._place.write_text(self._name, dumps(self.report.as_json()))
         except OSError as error:
             if not self._full:
-                self._watcher.message(f"The report {self.file} cannot be written: {reason(error)}.")
+                self.watcher.message(f"The report {self.file} cannot be written: {reason(error)}.")
             self._full = True
         self._written = time.monotonic()
 
@@ -220,7 +239,7 @@ class Book:
         """Note how the batch ended."""
         self.report.ended = how
         self.write()
-        self._watcher.end(self.report)
+        self.watcher.end(self.report)
 
 
 def run(
@@ -251,18 +270,23 @@ def run(
     StoppedError when SIGTERM or SIGINT came: the file in the making is completed, a case in the network is left.
     """
     mine = part_of(cases, num_parts, part_id)
-    wanted = Wanted(save_probabilities, None if roi is None else tuple(roi), raw_labels, resume)
-    watcher = watcher or Watcher()
-    report = start_report(predictor.model, predictor.description(), wanted, len(mine))
+    model, watcher = predictor.model, watcher or Watcher()
+    wanted = Wanted.of(model, save_probabilities, roi, raw_labels)
+    report = start_report(model, predictor.description(), wanted, len(mine))
     report.part = None if num_parts == 1 else (part_id, num_parts)
     with stop_requests() as stop, staging(Path(output)) as place:
-        before = recorded(place.output, report.model, report.settings) if resume else None
-        work = CaseWork(predictor, place, wanted, stop, before)
+        kept = keeper(mine, place, model.recipe, report, wanted.probabilities) if resume else None
+        work = CaseWork(predictor, place, wanted, stop)
         book = Book(report, place, report_name(num_parts, part_id), watcher)
-        begin(book, predictor.model, watcher)
-        _go_through(mine, work, Ahead(mine, work.prepare, jobs, predictor.ahead), book, watcher, stop)
-        book.end(stop.name or "finished")
-    return conclude(report, book.file, mine, predictor.model, stop)
+        book.begin(model)
+
+        def prepare(case: Case) -> Ready:
+            there = None if kept is None else kept(case)
+            return work.prepare(case) if there is None else Ready(case, report=there)
+
+        _go_through(work, Ahead(mine, prepare, jobs, predictor.ahead), book, stop)
+        book.end(stop.name or FINISHED)
+    return conclude(report, book.file, mine, model, stop)
 
 
 def start_report(model: LoadedModel, how: Mapping[str, Any], wanted: Wanted, total: int) -> Report:
@@ -276,35 +300,21 @@ def start_report(model: LoadedModel, how: Mapping[str, Any], wanted: Wanted, tot
         "notes": list(model.notes),
     }
     settings = {name: how[name] for name in _SETTINGS if name in how}
-    return Report(about, {**settings, "roi": wanted.roi, "raw_labels": wanted.raw_labels}, how, total)
+    return Report(
+        about,
+        {**settings, "roi": None if wanted.roi is None else sorted(wanted.roi), "raw_labels": wanted.raw_labels},
+        how,
+        total,
+    )
 
 
-def begin(book: Book, model: LoadedModel, watcher: Watcher) -> None:
-    """Write what goes with all cases, and the first report, so that older outputs are not taken for this batch's."""
-    book.write()
-    try:
-        outputs.write_model_files(book._place, model.plans, model.dataset)
-    except OSError as error:
-        watcher.message(f"plans.json and dataset.json cannot be written: {reason(error)}.")
-    for note in model.notes:
-        watcher.message(note)
-    watcher.start(book.report)
-
-
-def _go_through(
-    cases: Sequence[Case],
-    work: CaseWork,
-    ahead: "Ahead[Case, Ready]",
-    book: Book,
-    watcher: Watcher,
-    stop: StopRequest,
-) -> None:
+def _go_through(work: CaseWork, ahead: "Ahead[Case, Ready]", book: Book, stop: StopRequest) -> None:
     """Finish every case that is made ready, until the end or until asked to stop."""
     for ready in ahead.in_order(lambda: bool(stop)):
         if ready.report is None:
-            watcher.case(ready.case.name)
+            book.watcher.case(ready.case.name)
         try:
-            book.add(work.finish(ready, watcher.tile))
+            book.add(work.finish(ready, book.watcher.tile))
         except InterruptedCaseError:
             return
         del ready  # the next one needs its memory

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from ..errors import DataError, MedMambaError
 
+_SHOWN = 5
+"""Failures that the sentence names, when there are many."""
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -17,8 +19,10 @@ class BatchError(DataError):
     def __init__(self, written: list[Path], failures: dict[str, str], what: str = "predictions were written") -> None:
         self.written = written
         self.failures = failures
-        reasons = "; ".join(f"{case}: {reason}" for case, reason in failures.items())
-        total = len(written) + len(failures)
+        shown = [f"{case}: {reason}" for case, reason in failures.items()]
+        if len(shown) > _SHOWN + 1:
+            shown[_SHOWN:] = [f"and {len(shown) - _SHOWN} more"]
+        reasons, total = "; ".join(shown), len(written) + len(failures)
         super().__init__(f"{len(failures)} of {total} cases failed: {reasons}.", f"{len(written)} {what}.")
 
 

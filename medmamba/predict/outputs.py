@@ -1,6 +1,8 @@
 """The output folder of a batch: where files are made, how they appear, and whether one that is there is complete."""
 
+import json
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -70,6 +72,10 @@ class Staging:
             for path in (*beside, file):
                 os.replace(path, self.output / path.name)
             _sync(self.output)
+
+    def as_outside(self, text: str) -> str:
+        """A sentence about a file in here as one about the file in the output folder."""
+        return re.sub(rf"{re.escape(str(self.folder))}/[^/]+", str(self.output), text)
 
     def write_text(self, name: str, text: str) -> None:
         """Write a file of the output folder, whole or not at all."""
@@ -192,7 +198,5 @@ def _header_2(entry: Any) -> Any:
 
 def write_model_files(place: Staging, plans: Mapping[str, Any], dataset: Mapping[str, Any]) -> None:
     """Write plans.json and dataset.json, which post-processing and ensembling want beside predictions, as nnU-Net."""
-    import json
-
     for name, content in (("plans.json", plans), ("dataset.json", dataset)):
         place.write_text(name, json.dumps(content, indent=2) + "\n")

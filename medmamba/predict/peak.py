@@ -2,7 +2,7 @@
 
 import threading
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 _EVERY = 0.02
 

@@ -15,6 +15,7 @@ from .parts import REPORTS
 
 FORMAT = 1
 """Raised when a key changes its meaning."""
+FINISHED = "finished"
 Status = Literal["done", "kept", "failed"]
 _PACKAGES = ("torch", "numpy", "nnunetv2", "SimpleITK", "nibabel", "scipy")
 
@@ -63,6 +64,9 @@ class Report:
     part: tuple[int, int] | None = None
     """(number of this part from 0 on, parts)."""
     cases: dict[str, CaseReport] = field(default_factory=dict)
+    before: dict[str, CaseReport] = field(default_factory=dict)
+    """Cases of this batch that an earlier run noted and that this one has not come to yet. They stay in the file, so
+    that a run which is killed early takes nothing from the next one."""
     ended: str | None = None
     """finished, or the signal that stopped the batch; None while it runs."""
     _began: float = field(default_factory=time.monotonic)
@@ -90,6 +94,7 @@ class Report:
 
     def as_json(self) -> dict[str, Any]:
         """The file's content."""
+        cases = self.before | self.cases if self.ended != FINISHED else self.cases
         return {
             "format": FORMAT,
             "software": software(),
@@ -100,7 +105,7 @@ class Report:
             "settings": dict(self.settings),
             "how": dict(self.how),
             "totals": self.totals,
-            "cases": [asdict(case) for case in self.cases.values()],
+            "cases": [asdict(case) for case in cases.values()],
         }
 
 

@@ -12,11 +12,11 @@ from nibabel.orientations import io_orientation
 
 from ..data.check.file import UnusableError, readable
 from ..data.integrity import refusal
+from ..data.nifti import is_nifti
 from .cases import Case
 from .dicom import find_series
 from .images import FAR
 from .recipe import Recipe
-from .volumes import nifti_name
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def probe(case: Case, recipe: Recipe) -> Header:
             pass
         if recipe.reader in ("flat", "tiff"):
             return _picture(path, recipe, channels)
-        if nifti_name(path) and recipe.reader != "itk":
+        if is_nifti(path) and recipe.reader != "itk":
             return _nibabel(path, recipe, channels)
         return _itk(path, recipe, channels)
     except UnusableError as error:

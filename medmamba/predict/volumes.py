@@ -18,6 +18,7 @@ from ..data.check.geometry import Geometry as Grid
 from ..data.check.geometry import from_lps
 from ..data.check.image import read_itk
 from ..data.integrity import refusal
+from ..data.nifti import is_nifti
 from ..errors import DataError
 from .dicom import find_series, read_series
 from .recipe import Reader
@@ -53,7 +54,7 @@ def load(path: Path, reader: Reader, dicom: bool = False) -> Volume:
     if dicom:
         return _series(path)
     try:
-        if nifti_name(path):
+        if is_nifti(path):
             return _nifti(path, "itk" if reader == "itk" else "nibabel")
         return _itk(path)
     except UnusableError as error:
@@ -64,11 +65,6 @@ def load(path: Path, reader: Reader, dicom: bool = False) -> Volume:
         raise
     except Exception as error:  # a broken file must fail alone, whatever the library makes of it
         raise refusal(path, "damaged", f"The reader fails with {type(error).__name__}: {error}.") from error
-
-
-def nifti_name(path: Path) -> bool:
-    """Whether a file is NIfTI by its ending."""
-    return path.name.lower().endswith((".nii", ".nii.gz"))
 
 
 def affine_of(grid: Grid) -> NDArray[np.float64]:
@@ -98,7 +94,7 @@ def _nifti(path: Path, reader: nifti.Reader) -> Volume:
     image = nibabel.load(path)
     zooms = tuple(float(size) for size in image.header.get_zooms()[:3])
     affine = np.array(image.affine, np.float64)
-    return Volume(voxels, stored.scale, grid or _grid(stored.shape, zooms, affine), zooms, affine, tuple(warnings))
+    return Volume(voxels, stored.scale, grid or grid_of(stored.shape, zooms, affine), zooms, affine, tuple(warnings))
 
 
 def _close(path: Path) -> bool:
@@ -108,7 +104,8 @@ def _close(path: Path) -> bool:
     return bool(np.allclose(lengths, header["pixdim"][1:4], _TWO_SPACINGS))
 
 
-def _grid(shape: tuple[int, ...], zooms: tuple[float, ...], affine: NDArray[np.float64]) -> Grid:
+def grid_of(shape: tuple[int, ...], zooms: tuple[float, ...], affine: NDArray[np.float64]) -> Grid:
+    """The grid (x, y, z) of an affine whose axes have the lengths `zooms`, up to rounding."""
     axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
     return Grid(shape, zooms, tuple(affine[:3, 3].tolist()), tuple(map(tuple, axes.tolist())))
 

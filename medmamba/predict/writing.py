@@ -10,9 +10,8 @@ import SimpleITK as sitk
 from nibabel.orientations import apply_orientation
 from numpy.typing import NDArray
 
-from ..data.integrity import check_complete
 from ..data.labelmaps import raw_values
-from ..errors import ConfigError, DataError, SetupError
+from ..errors import ConfigError, SetupError
 from ..files import replacing, write_json
 from .cases import Case, ending_of
 from .images import Geometry
@@ -120,6 +119,9 @@ def _write_itk(labels: NDArray[Any], geometry: Geometry, file: Path) -> None:
     image.SetDirection(geometry.direction)
     try:
         sitk.WriteImage(image, str(file), useCompression=True)
-        check_complete(file)  # ITK does not notice a full disk
-    except (RuntimeError, DataError) as error:
-        raise OSError(str(error).strip().splitlines()[-1]) from error
+        written = sitk.ReadImage(str(file))
+        whole = np.array_equal(sitk.GetArrayViewFromImage(written), labels)
+    except RuntimeError as error:
+        raise OSError(str(error).strip().splitlines()[-1].strip()) from error
+    if not whole:  # ITK does not notice a full disk
+        raise OSError("it is read back incomplete")

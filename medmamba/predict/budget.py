@@ -1,0 +1,259 @@
+"""What one case takes in memory, from its header and the model alone, and what to do so that it stays within a ceiling.
+
+Only arrays count whose size follows from the image, the model and nnU-Net's mathematics. What the process holds once
+the model is loaded (Python, torch, the weights) is measured.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from pathlib import Path
+from typing import Protocol
+
+from .. import runtime
+from ..errors import ConfigError, SetupError
+from .export import export_bytes
+from .preprocess import Place, network_spacing, preprocess_bytes
+from .recipe import Recipe
+from .resample import new_shape
+from .tiles import Grid
+
+_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+_ROWS, _FEW_ROWS = 32, 4
+"""Of logits that are handed on at a time."""
+_SUM, _FLOAT = 2, 4
+"""Bytes of a sum of logits, and of a voxel of an image or of the network's output."""
+_SPARE = 0.03
+"""Share of a ceiling that is left free, for what allocators and libraries take that nobody counts."""
+
+
+class Sizes(Protocol):
+    """What the estimate asks of the network's runner."""
+
+    @property
+    def folds(self) -> int:
+        """How many sets of weights there are."""
+        ...
+
+    def activation_bytes(self, batch: int = 1) -> int:
+        """One call's peak, its output included."""
+        ...
+
+    def weight_bytes(self) -> int:
+        """All folds' weights in the form in which they run."""
+        ...
+
+
+class ImageSize(Protocol):
+    """What a header tells: see `headers.Header`."""
+
+    @property
+    def shape(self) -> Sequence[int]:
+        """(z, y, x) as read."""
+        ...
+
+    @property
+    def spacing(self) -> Sequence[float]:
+        """mm, in the same order."""
+        ...
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a case is gone through."""
+
+    overlap: bool = True
+    """Whether the next case is prepared while this one is in the network."""
+    keep_uniform: bool = True
+    """Whether the network's output for a tile of one value is kept."""
+    rows: int = _ROWS
+    """Rows of logits that are handed on at a time."""
+    sums_on_disk: bool = False
+    data_on_disk: bool = False
+
+    def __str__(self) -> str:
+        if self.overlap:
+            return "everything in memory, the next case prepared meanwhile"
+        disk = " and ".join(
+            what for what, there in (("sums", self.sums_on_disk), ("images", self.data_on_disk)) if there
+        )
+        return f"one case at a time{f', {disk} in files on the disk' if disk else ', everything in memory'}"
+
+
+_PLANS = (
+    Plan(),
+    Plan(overlap=False),
+    Plan(overlap=False, keep_uniform=False, rows=_FEW_ROWS),
+    Plan(overlap=False, keep_uniform=False, rows=_FEW_ROWS, sums_on_disk=True),
+    Plan(overlap=False, keep_uniform=False, rows=_FEW_ROWS, sums_on_disk=True, data_on_disk=True),
+)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Bytes that a case takes by part, if nothing of it is cropped, and the tiles that it has."""
+
+    base: int
+    """The process with the model loaded."""
+    input: int
+    """The image as it is read."""
+    preprocessing: int
+    """Beyond the image, with its result."""
+    data: int
+    """What the network sees of the image."""
+    network: int
+    """Weights of all folds as they run, and one call."""
+    tile: int
+    """The network's output for one tile."""
+    row: int
+    """Sums of one row of logits, of all folds."""
+    ring: int
+    """Rows of logits that are held."""
+    export: int
+    """Beyond the logits."""
+    output: int
+    """The label map, and its file in the making."""
+    folds: int
+    tiles: int
+    """That the network is run on, of all folds and without the mirrored copies."""
+
+    @property
+    def window(self) -> int:
+        """All sums and the tile that is being added."""
+        return self.row * self.ring + self.tile
+
+    @property
+    def total(self) -> int:
+        """The peak with everything in memory, one case at a time."""
+        return self.peak(_PLANS[1])
+
+    def peak(self, plan: Plan) -> int:
+        """The most that is held at any time by that plan."""
+        data = 0 if plan.data_on_disk else self.data
+        sums = self.row * (plan.rows if plan.sums_on_disk else self.ring)
+        kept = self.tile * self.folds if plan.keep_uniform else 0
+        running = data + self.network + sums + kept + self.export
+        preparing = self.input + self.preprocessing - (self.data - data)
+        if plan.overlap:
+            return self.base + max(running, data + self.output) + max(preparing, data)
+        return self.base + max(preparing, running, self.output)
+
+    def lines(self) -> Iterator[str]:
+        """The parts in words, largest first."""
+        parts = {
+            "the process and the model": self.base,
+            "the image": self.input,
+            "preprocessing": self.preprocessing,
+            "the preprocessed image": self.data,
+            "the network": self.network,
+            "sums of logits": self.row * self.ring,
+            "export": self.export,
+            "the label map": self.output,
+        }
+        for what, size in sorted(parts.items(), key=lambda part: -part[1]):
+            yield f"{what} {in_words(size)}"
+
+
+def estimate(
+    header: ImageSize, recipe: Recipe, runner: Sizes, step_size: float = 0.5, base: int | None = None
+) -> Estimate:
+    """What a case of this header takes with this model.
+
+    Parameters
+    ----------
+    base: bytes that the process holds with the model loaded; None: what it holds now.
+    """
+    place = whole_place(header, recipe)
+    inputs = len(recipe.channels) + (0 if recipe.previous_stage is None else len(recipe.foreground))
+    depth, height, width = place.network_shape
+    grid = Grid((depth, height, width), recipe.patch_size, step_size)
+    voxels, seen = prod(place.shape), prod(place.network_shape)
+    label = recipe.label_dtype().itemsize
+    return Estimate(
+        base=resident_memory() if base is None else base,
+        input=_FLOAT * voxels * len(recipe.channels),
+        preprocessing=preprocess_bytes(place.shape, place.network_shape, inputs, recipe),
+        data=_FLOAT * seen * inputs,
+        network=runner.weight_bytes() + runner.activation_bytes(),
+        tile=_FLOAT * recipe.heads * prod(recipe.patch_size),
+        row=_SUM * recipe.heads * prod(grid.padded[1:]) * runner.folds,
+        ring=grid.rows,
+        export=export_bytes(place, recipe),
+        output=3 * label * voxels,
+        folds=runner.folds,
+        tiles=grid.tiles * runner.folds,
+    )
+
+
+def whole_place(header: ImageSize, recipe: Recipe) -> Place:
+    """Where an image lies of which nothing is cropped away."""
+    shape = tuple(header.shape[axis] for axis in recipe.transpose_forward)
+    own, target = network_spacing(header.spacing, recipe)
+    return Place(
+        spacing=tuple(header.spacing),
+        shape=tuple(header.shape),
+        shape_before_cropping=shape,
+        bbox=tuple((0, length) for length in shape),
+        shape_after_cropping=shape,
+        network_shape=new_shape(shape, own, target),
+    )
+
+
+def require(estimate: Estimate, max_ram: int | None, case: str, limit: str = "--max-ram") -> Plan:
+    """The fastest plan that stays below `max_ram` bytes; without it, below what the machine has to give.
+
+    Raises SetupError when none does.
+    """
+    ceiling = max_ram
+    if ceiling is None:
+        free = runtime.free_memory()
+        if free is None:
+            return _PLANS[0]
+        ceiling, limit = free + resident_memory(), "the memory that is free here"
+    for plan in _PLANS:
+        if estimate.peak(plan) <= ceiling * (1 - _SPARE):
+            return plan
+    least = estimate.peak(_PLANS[-1])
+    biggest = ", ".join(list(estimate.lines())[:4])
+    raise SetupError(
+        f"{case} takes at least {in_words(least)} of memory and {limit} is {in_words(ceiling)} ({biggest}).",
+        f"Give --max-ram {least / (1 - _SPARE) / 2**30 + 0.05:.1f}G on a machine that has it, or crop the image.",
+    )
+
+
+def fits_gpu(estimate: Estimate, free: int) -> tuple[bool, bool]:
+    """Whether (the sums, the image) fit on a GPU with `free` bytes besides the network."""
+    left = int(free * (1 - _SPARE)) - estimate.network
+    sums = estimate.row * estimate.ring + estimate.tile * (1 + estimate.folds)
+    return sums <= left, estimate.data + (sums if sums <= left else 0) <= left
+
+
+def parse_size(text: str | int) -> int:
+    """Bytes of a size such as 6G, 1.5 GB, 800M or a plain number; units are powers of 1024.
+
+    Raises ConfigError for anything else.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?\s*", str(text), re.IGNORECASE)
+    if match is None or float(match[1]) == 0:
+        raise ConfigError(f"{text!r} is no size.", "Write it as 6G, 1.5G or 800M.")
+    return int(float(match[1]) * _UNITS[match[2].upper()])
+
+
+def in_words(size: int) -> str:
+    """Bytes for people."""
+    return f"{size / 2**30:.1f} GB" if size >= 2**30 else f"{size / 2**20:.0f} MB"
+
+
+def resident_memory() -> int:
+    """Bytes of this process that are in memory now; 0 where the system does not tell."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def with_more(estimate: Estimate, held: int) -> Estimate:
+    """The same beside `held` further bytes, such as a label map of an earlier stage."""
+    return replace(estimate, base=estimate.base + held)

@@ -71,6 +71,9 @@ def predict(
     """
     import shlex
 
+    if limits:
+        _limits(max_ram, tuple(shlex.split(ours)), quick, out, as_json)
+        return
     from medmamba.bench.predict_report import PredictOptions
 
     wanted = PredictOptions(
@@ -99,6 +102,28 @@ def predict(
         print_json(report.as_json())
     else:
         _show(report)
+
+
+def _limits(max_ram: str, ours: tuple[str, ...], quick: bool, out: Path | None, as_json: bool) -> None:
+    from medmamba.bench.predict_limits import run
+    from medmamba.bench.process_tree import MEASURE
+
+    report = run(max_ram, ours, quick, out, _tell)
+    if as_json:
+        print_json(report.as_json())
+    else:
+        usage, about = report.usage, report.about
+        typer.echo(
+            f"{about['device']}, {about['threads']} threads, torch {about['versions']['torch']}, {about['date']}"
+        )
+        typer.echo(f"{report.workload}\n  {report.command}")
+        typer.echo(report.absent or f"{usage.wall:.0f} s ({usage.cpu:.0f} CPU s)")
+        typer.echo(
+            f"peak {usage.peak / 2**30:.2f} GiB ({MEASURE}), without mapped files {usage.held / 2**30:.2f} GiB; "
+            f"ceiling {report.limit / 2**30:.2f} GiB, enforced: {'kept' if report.kept else 'NOT KEPT'}"
+        )
+    if not report.kept:
+        raise typer.Exit(1)
 
 
 def _tell(text: str) -> None:

@@ -140,7 +140,7 @@ def compare(ready: Prepared, options: PredictOptions, folder: Path, tell: Tell) 
                 usage = _once(side, options, folder / side.name)
                 runs[side.name].append(usage)
                 if usage.code:
-                    failed[side.name] = _why(usage)
+                    failed[side.name] = why(usage)
     return Compared(
         ready.name,
         ready.about,
@@ -150,7 +150,7 @@ def compare(ready: Prepared, options: PredictOptions, folder: Path, tell: Tell) 
     )
 
 
-def _why(usage: Usage) -> str:
+def why(usage: Usage) -> str:
     """Why a run failed, in a line."""
     last = (usage.text.splitlines() or ["no output"])[-1]
     return f"failed: {f'signal {-usage.code}' if usage.code < 0 else f'exit code {usage.code}'}: {last[:200]}"

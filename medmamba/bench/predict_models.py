@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from pydoc import locate
 from typing import Any
 
 import torch
-from torch import nn
 
 from ..files import write_json
 from ..nnunet import checkpoints, plans, presets
+from ..nnunet.recipe import make_network
 
 PLAIN = "plain"
 CONFIGURATION = "3d_fullres"
@@ -54,9 +53,8 @@ def make_model(results: Path, shape: ModelShape, seed: int = 0) -> Path:
     folder = results / _DATASET / f"{_TRAINER}__{content['plans_name']}__{CONFIGURATION}"
     write_json(folder / "plans.json", content)
     write_json(folder / "dataset.json", dataset)
-    architecture = content["configurations"][CONFIGURATION]["architecture"]
     checkpoint = {
-        "network_weights": make_network(architecture, len(shape.channels), shape.classes, seed).state_dict(),
+        "network_weights": random_weights(content, dataset, seed),
         "optimizer_state": {},
         "grad_scaler_state": None,
         "logging": {},
@@ -73,16 +71,11 @@ def make_model(results: Path, shape: ModelShape, seed: int = 0) -> Path:
     return folder
 
 
-def make_network(architecture: Mapping[str, Any], channels: int, heads: int, seed: int) -> nn.Module:
-    """The network of a plan's architecture with random weights, always the same for the same seed."""
-    arguments = dict(architecture["arch_kwargs"])
-    for name in architecture["_kw_requires_import"]:
-        arguments[name] = None if arguments[name] is None else locate(arguments[name])
-    kind: Any = locate(architecture["network_class_name"])
+def random_weights(content: Mapping[str, Any], dataset: Mapping[str, Any], seed: int) -> dict[str, torch.Tensor]:
+    """State dict of the network that plans carry, as its layers begin; always the same for the same seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network: nn.Module = kind(input_channels=channels, num_classes=heads, deep_supervision=False, **arguments)
-    return network.eval()
+        return make_network(content, dataset, CONFIGURATION, _TRAINER).state_dict()
 
 
 def made_dataset(shape: ModelShape) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 _EVERY = 0.05
 """Seconds between two looks at the memory."""
@@ -160,10 +160,8 @@ def memory_of(process: psutil.Process) -> tuple[int, int]:
     if not Path("/proc/self", _ROLLUP).exists():
         size = int(process.memory_full_info().uss)
         return size, size
-    sizes = {}
-    for line in Path("/proc", str(process.pid), _ROLLUP).read_text().splitlines()[1:]:
-        name, size, *_ = line.split()
-        sizes[name] = int(size) * 1024
+    lines = Path("/proc", str(process.pid), _ROLLUP).read_text().splitlines()[1:]
+    sizes = {name: int(size) * 1024 for name, size, *_ in map(str.split, lines)}
     whole = sizes["Pss:"]
     return whole, sum(sizes[name] for name in _HELD) if all(name in sizes for name in _HELD) else whole
 

@@ -12,6 +12,7 @@ from medmamba.runtime import share_cores, take_large_pages
 from . import (
     bench,
     best,
+    bundle,
     datasets,
     demo,
     doctor,
@@ -51,7 +52,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for _module in (preprocess, train, validate, best, predict, ensemble, postprocess, evaluate):
+for _module in (preprocess, train, validate, best, predict, ensemble, postprocess, evaluate, bundle):
     _module.register(app)
 for _module in (nets, datasets, doctor, bench, env, demo):
     _module.register(app)

@@ -1,4 +1,8 @@
-"""Trained models to hand to others: safetensors, JSON and digests; no pickle, no code."""
+"""Trained models to hand to others: safetensors, JSON and digests; no pickle, no code.
+
+`load` reads one, `packing.export` writes one, `importing` makes one of other people's checkpoints, `verify` checks and
+shows them.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +18,7 @@ def load(path: str | Path, expect: str | None = None, folds: Sequence[int | str]
     Parameters
     ----------
     expect: "sha256:..." that the manifest must have; it pins every file.
-    folds: which to load; None: all that are in it.
+    folds: which to load; None: all numbered ones that are in it, else "all".
 
     Raises BundleError for a bundle that is damaged, altered or hostile, ConfigError for folds that it does not have
     and for a registration network.

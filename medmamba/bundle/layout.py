@@ -20,7 +20,7 @@ _NAME = re.compile(rf"({PREVIOUS})?({'|'.join(map(re.escape, DOCUMENTS))}|fold_(
 MOST_FILES = 256
 MANIFEST_BYTES = 1 << 20
 DOCUMENT_BYTES = 16 << 20
-WEIGHT_BYTES = 16 << 30
+WEIGHT_BYTES = (8 << 30) - 1  # what a plain .tar can say of a file
 SIGNATURE_BYTES = 64
 DEPTH = 32
 """Most levels of lists and objects in a JSON file."""

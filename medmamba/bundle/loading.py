@@ -11,7 +11,7 @@ from ..nnunet.recipe import make_recipe
 from ..predict.recipe import LoadedModel, Recipe
 from .architecture import build, build_registration, check_plans, failures
 from .card import Card
-from .layout import DATASET, PLANS, PREVIOUS, refused, weight_name
+from .layout import CARD, DATASET, PLANS, PREVIOUS, refused, weight_name
 from .opened import Bundle, opened
 from .weights import restored
 
@@ -125,11 +125,19 @@ def load_registration(path: str | Path, expect: str | None = None) -> nn.Module:
     Raises ConfigError for a bundle of a segmentation model, BundleError for one that is refused.
     """
     with opened(Path(path), expect) as bundle:
-        card = bundle.card()
-        if card.task != "reg":
+        if bundle.card().task != "reg":
             raise ConfigError(f"The bundle {path} segments images; it does not register them.", "Give another one.")
-        name = weight_name(card.folds[0])
-        state = bundle.weights(name)
-        network = build_registration(card.network_class, card.arguments, state)
-        network.load_state_dict(restored(network, state, name))
-        return network
+        return registration_of(bundle)
+
+
+def registration_of(bundle: Bundle) -> nn.Module:
+    """The network of an open registration bundle, which has been checked whole when this returns."""
+    card = bundle.card()
+    extra = [name for name in bundle.sizes() if name not in (CARD, weight_name(card.folds[0]))]
+    if extra:
+        raise refused(f"registers images and holds {extra[0]}, which has no place there")
+    name = weight_name(card.folds[0])
+    state = bundle.weights(name)
+    network = build_registration(card.network_class, card.arguments, state)
+    network.load_state_dict(restored(network, state, name))
+    return network

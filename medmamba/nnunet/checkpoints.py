@@ -34,14 +34,25 @@ _DAMAGED = (
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A checkpoint's content, tensors on the CPU.
+    """A checkpoint's content, tensors on the CPU, read as `read_plain` does.
+
+    Raises DataError when the file is missing, incomplete or no checkpoint of nnU-Net.
+    """
+    content = read_plain(path)
+    if not isinstance(content, dict) or "network_weights" not in content:
+        raise DataError(f"{path} holds no nnU-Net checkpoint.", "Give a file that nnU-Net or medmamba train wrote.")
+    return content
+
+
+def read_plain(path: Path) -> Any:
+    """What a file of torch.save holds, tensors on the CPU.
 
     Only tensors, plain values and numpy scalars are read; anything else in the file, which could run code, is refused.
-    Raises DataError when the file is missing, incomplete or no checkpoint of nnU-Net.
+    Raises DataError when the file is missing, incomplete or holds such a thing.
     """
     try:
         with torch.serialization.safe_globals(_NUMPY):
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise DataError(f"There is no checkpoint {path}.", "Train first, or name another checkpoint.") from error
     except _DAMAGED as error:
@@ -49,9 +60,6 @@ def read(path: Path) -> dict[str, Any]:
         raise DataError(
             f"{path} cannot be read as a checkpoint: {reason}", "It may be incomplete; use another one."
         ) from error
-    if not isinstance(content, dict) or "network_weights" not in content:
-        raise DataError(f"{path} holds no nnU-Net checkpoint.", "Give a file that nnU-Net or medmamba train wrote.")
-    return content
 
 
 def newest(fold: Path) -> Path | None:

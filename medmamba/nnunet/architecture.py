@@ -5,18 +5,21 @@ read from their source.
 """
 
 import ast
-import importlib
+import inspect
 import re
+import warnings
 from collections.abc import Mapping
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from pydoc import ErrorDuringImport
 from typing import Any
 
 from torch import nn
 
 from ..errors import ConfigError, DataError
 from ..networks import infos
+from . import host
 from . import plans as network_plans
 from .labels import channel_names, read_labels
 
@@ -95,13 +98,13 @@ def _from_plans(architecture: Mapping[str, Any], inputs: int, outputs: int, rest
     imported = list(architecture.get("_kw_requires_import", ()))
     if restricted:
         _refuse_imports(arguments, imported)
-    module = class_path.rpartition(".")[0]
     try:
-        importlib.import_module(module)
-        network: nn.Module = get_network_from_plans(
-            class_path, arguments, imported, inputs, outputs, allow_init=False, deep_supervision=False
-        )
-    except (ImportError, TypeError, ValueError, AttributeError, KeyError) as error:
+        with host.muted(), warnings.catch_warnings():  # nnU-Net tells of classes that have moved
+            warnings.simplefilter("ignore")
+            network: nn.Module = get_network_from_plans(
+                class_path, arguments, imported, inputs, outputs, allow_init=False, deep_supervision=False
+            )
+    except (ImportError, ErrorDuringImport, TypeError, ValueError, LookupError, AttributeError, RuntimeError) as error:
         raise ConfigError(
             f"The plans' network {class_path} cannot be built: {error}.", "Install its package, or take other plans."
         ) from error
@@ -118,12 +121,8 @@ def _refuse_imports(arguments: Mapping[str, Any], imported: list[str]) -> None:
 
 def _by_trainer(name: str, plans: Mapping[str, Any], configuration: str, inputs: int, outputs: int) -> nn.Module:
     """The network that a trainer builds, by nnU-Net's own search."""
-    import inspect
-
     from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
-
-    from . import host
 
     with host.muted():
         try:

@@ -89,7 +89,7 @@ def _refuse_other_classes(plans: Mapping[str, Any], configuration: Mapping[str, 
     for what, name, known in (
         ("preprocessor", configuration.get("preprocessor_name", "DefaultPreprocessor"), ["DefaultPreprocessor"]),
         ("label manager", plans.get("label_manager") or "LabelManager", ["LabelManager"]),
-        ("image reader", plans.get("image_reader_writer", "SimpleITKIO"), list(READERS)),
+        ("image reader", plans.get("image_reader_writer") or "SimpleITKIO", list(READERS)),
     ):
         if name not in known:
             raise ConfigError(

@@ -45,11 +45,15 @@ class ModelShape:
 
 
 def make_model(results: Path, shape: ModelShape, seed: int = 0) -> Path:
-    """Write a trained-looking model under nnU-Net's results folder and return TRAINER__PLANS__CONFIGURATION.
+    """Write a model of this shape under nnU-Net's results folder and return TRAINER__PLANS__CONFIGURATION.
 
     The plans carry the network and the trainer is nnU-Net's own, so `nnUNetv2_predict` needs nothing to be set.
     """
-    content, dataset = made_plans(shape), made_dataset(shape)
+    return write_model(results, made_plans(shape), made_dataset(shape), seed)
+
+
+def write_model(results: Path, content: Mapping[str, Any], dataset: Mapping[str, Any], seed: int = 0) -> Path:
+    """The same with any plans and dataset.json; the network has random weights."""
     folder = results / _DATASET / f"{_TRAINER}__{content['plans_name']}__{CONFIGURATION}"
     write_json(folder / "plans.json", content)
     write_json(folder / "dataset.json", dataset)
@@ -65,7 +69,7 @@ def make_model(results: Path, shape: ModelShape, seed: int = 0) -> Path:
             "device": torch.device("cpu"),
         },
         "trainer_name": _TRAINER,
-        "inference_allowed_mirroring_axes": (0, 1, 2),
+        "inference_allowed_mirroring_axes": tuple(range(len(content["transpose_forward"]))),
     }  # fmt: skip
     checkpoints.write(folder / "fold_0" / checkpoints.FINAL, checkpoint)
     return folder

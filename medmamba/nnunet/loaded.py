@@ -70,9 +70,12 @@ def checkpoint_files(folder: Path, folds: Folds, checkpoint: str) -> list[Path]:
     if folds is not None:
         wanted = [folder / f"fold_{fold}" / checkpoint for fold in folds]
         missing = [path.parent.name for path in wanted if path not in found]
-        if missing or not wanted:
+        if missing:
             there = ", ".join(path.parent.name for path in found) or "no fold"
-            raise DataError(f"{folder} has no {checkpoint} in {', '.join(missing)}.", f"{there} has one.")
+            have = "have" if len(found) > 1 else "has"
+            raise DataError(f"{folder} has no {checkpoint} in {', '.join(missing)}.", f"{there} {have} one.")
+        if not wanted:
+            raise DataError("No fold was chosen.", "Name one, or leave the choice out for all of them.")
         return wanted
     numbered = [path for path in found if path.parent.name != "fold_all"]
     if not found:

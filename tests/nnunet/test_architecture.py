@@ -1,7 +1,5 @@
 """Networks of trained models without nnU-Net's search for trainers."""
 
-import subprocess
-import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -140,17 +138,3 @@ def test_networks_that_are_refused(change: dict[str, Any], message: str) -> None
         (carried if key in carried else carried["arch_kwargs"])[key] = value
     with pytest.raises(ConfigError, match=message):
         make_network(content, made.dataset(), "3d_fullres", None)
-
-
-def test_no_slow_import() -> None:
-    """What takes nnU-Net seconds to import stays out of a process that only predicts."""
-    program = (
-        "import sys; from tests.nnunet import plans_by_hand as m; from medmamba.nnunet.recipe import *;"
-        "make_recipe(m.plans(), m.dataset(), '3d_fullres', None);"
-        "make_network(m.plans(), m.dataset(), '3d_fullres', 'nnUNetTrainer_250epochs');"
-        "slow = ['nnunetv2.training', 'nnunetv2.utilities.plans_handling', 'skimage', 'pandas', 'matplotlib', 'timm'];"
-        "sys.exit(', '.join(name for name in slow if name in sys.modules) or None)"
-    )
-    root = Path(__file__).parent.parent.parent
-    done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr

@@ -22,7 +22,7 @@ from .recipe import LoadedModel, Recipe
 from .report import FINISHED, CaseReport, Report, dumps, recorded
 from .writing import output_name, roi_values
 
-_SETTINGS = ("precision", "engine", "folds", "step_size", "mirror_axes", "fast")
+_SETTINGS = ("precision", "folds", "step_size", "mirror_axes", "fast")
 """What label maps depend on, of what a predictor says of itself."""
 _PAUSE = 1.0
 """Seconds between two writings of the report while outputs are only looked at."""

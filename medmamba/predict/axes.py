@@ -32,14 +32,36 @@ class Axis:
     identity: bool
     """The samples stay what they are."""
 
-    def needs(self, start: int, stop: int) -> tuple[int, int]:
-        """Half-open range of inputs that outputs start..stop-1 depend on."""
-        return int(self.first[start]), int(self.stop[stop - 1])
+    def run(self, start: int, stop: int) -> "Run":
+        """What outputs start..stop-1 follow from."""
+        first, last = int(self.first[start]), int(self.stop[stop - 1])
+        return Run(start, stop, first, last, None if self.identity else self.weights[start:stop, first:last])
+
+    def runs(self, size: int) -> list["Run"]:
+        """All outputs in runs of `size`, the last one shorter."""
+        n_out = len(self.weights)
+        return [self.run(start, min(start + size, n_out)) for start in range(0, n_out, size)]
+
+    def ready(self, arrived: int) -> int:
+        """How many outputs follow from the first `arrived` inputs."""
+        return int(np.searchsorted(self.stop, arrived, side="right"))
+
+
+@dataclass(frozen=True)
+class Run:
+    """Neighbouring outputs start..stop-1 and the inputs first..last-1 that they depend on."""
+
+    start: int
+    stop: int
+    first: int
+    last: int
+    weights: Tensor | None
+    """(stop - start, last - first); None where the samples stay what they are."""
 
 
 @lru_cache(maxsize=256)
 def axis(n_in: int, n_out: int, order: int, method: Method = "resize") -> Axis:
-    """The weights of one axis.
+    """The weights of one axis. Splines of order 2 and more bend samples near the ends even where their number stays.
 
     Parameters
     ----------
@@ -48,16 +70,23 @@ def axis(n_in: int, n_out: int, order: int, method: Method = "resize") -> Axis:
     method: "resize" as `skimage.transform.resize(mode="edge", anti_aliasing=False)`, "coordinates" as nnU-Net's use of
         `scipy.ndimage.map_coordinates(mode="nearest")` along the coarse axis.
     """
+    if n_in == n_out and order <= 1:
+        return unchanged(n_in)
     if n_in == n_out:
-        every = np.arange(n_in)
-        return Axis(torch.eye(n_in, dtype=torch.float64), every, every + 1, identity=True)
+        method = "coordinates"  # resize would hand the line back
     weights = _nearest(n_in, n_out, method) if order == 0 else _probe(n_in, n_out, order, method)
-    used = np.abs(weights) > _NEGLIGIBLE
+    used = np.abs(weights) > (_NEGLIGIBLE if order > 1 else 0)
     weights[~used] = 0
     # what outputs before (after) an output start (stop) with is within its range too: ranges of runs are then simple
     first = np.minimum.accumulate(used.argmax(1)[::-1])[::-1]
     stop = np.maximum.accumulate(n_in - used[:, ::-1].argmax(1))
     return Axis(torch.from_numpy(weights), first, stop, identity=False)
+
+
+def unchanged(size: int) -> Axis:
+    """An axis that stays what it is."""
+    every = np.arange(size)
+    return Axis(torch.eye(size, dtype=torch.float64), every, every + 1, identity=True)
 
 
 def _nearest(n_in: int, n_out: int, method: Method) -> NDArray[np.float64]:
@@ -99,18 +128,11 @@ def apply(resampled: Axis, data: Tensor, dim: int, dtype: torch.dtype = torch.fl
     data = data.to(dtype)
     if resampled.identity:
         return data
-    weights = resampled.weights.to(data.device, dtype)
-    n_out = len(weights)
-    out = data.new_empty((*data.shape[:dim], n_out, *data.shape[dim + 1 :]))
-    for start in range(0, n_out, _CHUNK):
-        stop = min(start + _CHUNK, n_out)
-        first, last = resampled.needs(start, stop)
-        _product(
-            weights[start:stop, first:last],
-            data.narrow(dim, first, last - first),
-            dim,
-            out.narrow(dim, start, stop - start),
-        )
+    out = data.new_empty((*data.shape[:dim], len(resampled.weights), *data.shape[dim + 1 :]))
+    for run in resampled.runs(_CHUNK):
+        assert run.weights is not None
+        source = data.narrow(dim, run.first, run.last - run.first)
+        _product(run.weights.to(data.device, dtype), source, dim, out.narrow(dim, run.start, run.stop - run.start))
     return out
 
 

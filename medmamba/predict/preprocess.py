@@ -5,7 +5,6 @@ the second stage of a cascade.
 """
 
 import math
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from .crop import OUTSIDE, background, bounding_box, nonzero
 from .labels import resample_labels
 from .recipe import Recipe, Resampling, WholeResampler
 from .resample import new_shape, resample
+from .scratch import empty
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def preprocess(
             data[channel] = value
         return data, place
     heads = 0 if previous is None else len(recipe.foreground)
-    out = _empty((len(data) + heads, *place.network_shape), scratch)
+    out = empty((len(data) + heads, *place.network_shape), np.float32, scratch)
     for channel, value in enumerate(values):
         _resampled(value[None], place, recipe, recipe.resample_image, out[channel : channel + 1])
     if previous is not None:
@@ -106,14 +106,6 @@ def preprocess(
 def _needs_mask(recipe: Recipe) -> bool:
     """Whether a channel's normalisation looks at the mask. nnU-Net's own say so; of others it is assumed."""
     return any(getattr(getattr(n, "__self__", n), "use_mask_for_norm", True) for n in recipe.normalizers)
-
-
-def _empty(shape: tuple[int, ...], scratch: Path | None) -> NDArray[np.float32]:
-    """Room for the result, in memory or in a file without a name in the folder `scratch`."""
-    if scratch is None:
-        return np.empty(shape, np.float32)
-    with tempfile.TemporaryFile(dir=scratch) as file:
-        return np.memmap(file, np.float32, "w+", shape=shape)
 
 
 def _resampled(

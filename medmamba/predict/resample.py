@@ -4,14 +4,13 @@ rounding of its float64 arithmetic.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .axes import Axis, apply, axis
+from .axes import Axis, apply, axis, unchanged
 from .recipe import Resampling
 
 ANISOTROPY = 3
@@ -44,43 +43,24 @@ def _coarsest(spacing: Sequence[float]) -> int | None:
     return axes[0] if len(axes) == 1 else None
 
 
-@dataclass(frozen=True)
-class Plan:
-    """How a grid becomes another: which axis goes row by row, and the weights of each."""
-
-    row_axis: int
-    """The axis along which rows stream: the one that is resampled on its own, else the first."""
-    separate: bool
-    """Rows are clipped one by one, then interpolated without a clip."""
-    axes: tuple[Axis, Axis, Axis]
-    """Of the row axis, then of the two within a row."""
-    clips: bool
-    """Splines of order 2 and more overshoot and are clipped to the range of their input."""
-
-    @property
-    def identity(self) -> bool:
-        """Nothing changes."""
-        return all(part.identity for part in self.axes)
+def axes_of(
+    shape: Sequence[int], new: Sequence[int], spacing: Sequence[float], new_spacing: Sequence[float], how: Resampling
+) -> tuple[Axis, Axis, Axis]:
+    """The weights of each of three axes from `shape` voxels at `spacing` to `new` at `new_spacing`."""
+    alone = separate_axis(spacing, new_spacing, how)
+    together = [i for i in range(3) if i != alone]
+    found = [unchanged(size) for size in shape]
+    if any(shape[i] != new[i] for i in together):
+        for i in together:
+            found[i] = axis(shape[i], new[i], how.order)
+    if alone is not None and shape[alone] != new[alone]:
+        found[alone] = axis(shape[alone], new[alone], how.order_z, "coordinates")
+    return found[0], found[1], found[2]
 
 
-def plan(
-    shape: Sequence[int],
-    new: Sequence[int],
-    spacing: Sequence[float],
-    new_spacing: Sequence[float],
-    how: Resampling,
-) -> Plan:
-    """What resampling from `shape` at `spacing` to `new` at `new_spacing` takes (three axes each)."""
-    separate = separate_axis(spacing, new_spacing, how)
-    row_axis = 0 if separate is None else separate
-    a, b = (i for i in range(3) if i != row_axis)
-    row = (
-        axis(shape[row_axis], new[row_axis], how.order)
-        if separate is None
-        else axis(shape[row_axis], new[row_axis], how.order_z, "coordinates")
-    )
-    within = axis(shape[a], new[a], how.order), axis(shape[b], new[b], how.order)
-    return Plan(row_axis, separate is not None, (row, *within), how.order > 1)
+def stays_between(spacing: Sequence[float], new_spacing: Sequence[float], how: Resampling) -> bool:
+    """Whether every result lies between the least and greatest of its neighbours: splines of order 2 overshoot."""
+    return how.order <= 1 and (how.order_z <= 1 or separate_axis(spacing, new_spacing, how) is None)
 
 
 def resample(
@@ -111,16 +91,18 @@ def resample(
         return out
     if out is None:
         out = np.empty((len(data), *shape), data.dtype)
-    how_to = plan(data.shape[1:], shape, spacing, new_spacing, how)
+    alone = separate_axis(spacing, new_spacing, how)
+    rows = alone or 0
+    axes = list(axes_of(data.shape[1:], shape, spacing, new_spacing, how))
+    axes.insert(0, axes.pop(rows))
     for channel, target in zip(data, out, strict=True):
-        rows_in, rows_out = (np.moveaxis(array, how_to.row_axis, 0) for array in (channel, target))
-        low, high = _range(channel) if how_to.clips and not how_to.separate else (None, None)
-        streamed = RowResampler(how_to)
+        streamed = RowResampler(axes, clip_rows=how.order > 1 and alone is not None)
+        limits = _range(channel) if how.order > 1 and alone is None else None
+        rows_in, rows_out = np.moveaxis(channel, rows, 0), np.moveaxis(target, rows, 0)
         for start in range(0, len(rows_in), _ROWS):
-            rows = torch.from_numpy(np.ascontiguousarray(rows_in[start : start + _ROWS]))
-            for first, values in streamed.feed(rows):
-                if low is not None:
-                    values.clamp_(low, high)
+            for first, values in streamed.feed(torch.from_numpy(rows_in[start : start + _ROWS].astype(np.float64))):
+                if limits:
+                    values.clamp_(*limits)
                 rows_out[first : first + len(values)] = values.numpy()
     return out
 
@@ -138,38 +120,37 @@ class RowResampler:
 
     Parameters
     ----------
-    how_to: of the whole volume, with its row axis first. What a spline overshoots is clipped here only where rows are
-        clipped one by one; else that is the caller's, who alone knows the range of all rows.
+    axes: of the rows, then of the two axes within a row.
+    clip_rows: clip each row to its own range after resampling it within itself, before rows are mixed, as nnU-Net
+        does where the rows' axis is resampled on its own. A clip to the range of all rows is the caller's.
     """
 
-    def __init__(self, how_to: Plan) -> None:
-        self.how_to = how_to
-        self.held: list[Tensor] = []  # rows resampled within themselves, float64, from `start` on
+    def __init__(self, axes: Sequence[Axis], clip_rows: bool = False) -> None:
+        self.rows, *self.within = axes
+        self.clip_rows = clip_rows and not all(part.identity for part in self.within)
+        self.held: list[Tensor] = []  # rows resampled within themselves, from row `start` on
         self.start = 0
         self.arrived = 0
         self.given = 0
 
     def feed(self, rows: Tensor) -> Iterator[tuple[int, Tensor]]:
-        """Take (rows, a, b); yield (index of the first output row, output rows (n, a', b') in float64)."""
-        self.held.extend(self._within(rows))
+        """Take (n, a, b) float64; yield (index of the first output row, output rows (m, a', b') float64)."""
+        self.held.extend(self._inside(rows))
         self.arrived += len(rows)
-        row = self.how_to.axes[0]
-        ready = int(np.searchsorted(row.stop, self.arrived, side="right"))
+        ready = self.rows.ready(self.arrived)
         while self.given < ready:
-            stop = min(self.given + _ROWS, ready)
-            first, last = row.needs(self.given, stop)
-            del self.held[: first - self.start]
-            self.start = first
-            stack = torch.stack(self.held[: last - first])
-            weights = row.weights[self.given : stop, first:last]
-            yield self.given, stack if row.identity else (weights @ stack.flatten(1)).view(-1, *stack.shape[1:])
-            self.given = stop
+            run = self.rows.run(self.given, min(self.given + _ROWS, ready))
+            del self.held[: run.first - self.start]
+            self.start = run.first
+            stack = torch.stack(self.held[: run.last - run.first])
+            mixed = stack if run.weights is None else (run.weights @ stack.flatten(1)).unflatten(1, stack.shape[1:])
+            yield self.given, mixed
+            self.given = run.stop
 
-    def _within(self, rows: Tensor) -> Tensor:
-        """(n, a, b) -> (n, a', b'), clipped row by row where rows are on their own."""
-        _, first, second = self.how_to.axes
-        inside = apply(first, apply(second, rows, 2), 1)
-        if self.how_to.separate and self.how_to.clips and not (first.identity and second.identity):
+    def _inside(self, rows: Tensor) -> Tensor:
+        """(n, a, b) -> (n, a', b')."""
+        inside = apply(self.within[0], apply(self.within[1], rows, 2), 1)
+        if self.clip_rows:
             for source, target in zip(rows, inside, strict=True):
                 target.clamp_(*_range(source.numpy()))
         return inside

@@ -1,0 +1,86 @@
+"""Label maps and probabilities against nnU-Net's own export."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from nnunetv2.preprocessing.resampling.resample_torch import resample_torch_fornnunet
+from scipy.ndimage import gaussian_filter
+
+from medmamba.predict.export import Slab, label_map
+from medmamba.predict.preprocess import Place
+from medmamba.predict.recipe import Resampling
+from medmamba.predict.resample import new_shape
+from tests.predict import stock
+
+
+def make_place(shape, spacing, recipe, margins=(0, 0, 0)) -> Place:
+    """Of an image (file order) with margins of zeros on both sides of each transposed axis."""
+    whole = tuple(shape[i] for i in recipe.transpose_forward)
+    own = tuple(spacing[i] for i in recipe.transpose_forward)
+    bbox = tuple((margin, size - margin) for margin, size in zip(margins, whole, strict=True))
+    inside = tuple(stop - start for start, stop in bbox)
+    target = recipe.spacing if len(recipe.spacing) == 3 else (own[0], *recipe.spacing)
+    return Place(tuple(spacing), tuple(shape), whole, bbox, inside, new_shape(inside, own, target))
+
+
+def make_logits(heads, shape, seed, smooth=1.5) -> torch.Tensor:
+    """Smooth fields with a class per neighbourhood, as networks give them: float16."""
+    random = np.random.default_rng(seed)
+    fields = np.stack([gaussian_filter(random.normal(size=shape), smooth) for _ in range(heads)])
+    fields *= 6 / fields.std()
+    return torch.from_numpy(fields.astype(np.float16))
+
+
+def slabs(logits: torch.Tensor, seed: int = 0) -> Iterator[Slab]:
+    """Rows in pieces of any size, each gone (overwritten) when the next is asked for."""
+    random, start = np.random.default_rng(seed), 0
+    while start < logits.shape[1]:
+        stop = min(start + int(random.integers(1, 9)), logits.shape[1])
+        rows = logits[:, start:stop].clone()
+        yield Slab(start, stop, rows)
+        rows.fill_(torch.nan)
+        start = stop
+
+
+grids = st.tuples(*[st.integers(5, 24)] * 3)
+spacings = st.tuples(*[st.sampled_from([0.5, 0.7, 1.0, 1.3, 2.0, 6.0])] * 3)
+ways = st.builds(
+    Resampling,
+    st.sampled_from([0, 1, 1, 1, 3]),
+    st.sampled_from([0, 0, 1]),
+    st.sampled_from([None, None, True, False]),
+)
+
+
+@given(
+    grids,
+    spacings,
+    spacings,
+    st.permutations([0, 1, 2]),
+    ways,
+    st.integers(1, 40),
+    st.booleans(),
+    st.booleans(),
+    st.integers(0, 99),
+)
+@settings(deadline=None, max_examples=60)
+def test_label_maps_equal_nnunets(
+    shape, spacing, target, order, how, heads, two_dimensional, with_regions, seed
+) -> None:
+    regions = tuple(range(1, heads + 1)) if with_regions and heads > 1 else None
+    recipe = stock.recipe(
+        target[1:] if two_dimensional else target, max(heads, 2), tuple(order), regions=regions, logits=how
+    )
+    place = make_place(shape, spacing, recipe, (seed % 3, 1, 0))
+    if min(place.network_shape) < 1 or np.prod(place.network_shape) > 20_000:
+        return
+    logits = make_logits(recipe.heads, place.network_shape, seed)
+    theirs = stock.export(logits, recipe, place)
+    ours = label_map(slabs(logits, seed), recipe, place, rows=1 + seed % 7)
+    assert ours.dtype == theirs.dtype and ours.shape == theirs.shape
+    np.testing.assert_array_equal(ours, theirs)

@@ -3,6 +3,7 @@
 import copy
 import time
 from itertools import combinations
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -79,13 +80,13 @@ class Runner:
             return True
         network.load_state_dict(self.model.weights[0])
         noise = torch.randn(self._shape, generator=torch.Generator().manual_seed(0))
-        with torch.inference_mode():
-            wanted = network(noise)  # a network that cannot run at all says so when it is used
-            try:
-                found = accelerate(network, torch.float32)(noise)
-                alike = torch.allclose(found, wanted, rtol=1e-3, atol=1e-3 * float(wanted.abs().max()))
-            except Exception:  # whatever surgery did to it, torch runs it
-                alike = False
+        try:
+            with torch.inference_mode():
+                wanted = _logits(network(noise))
+                found = _logits(accelerate(network, torch.float32)(noise))
+            alike = torch.allclose(found, wanted, rtol=1e-3, atol=1e-3 * float(wanted.abs().max()))
+        except Exception:  # whatever surgery did to it, torch runs it, or says why not
+            alike = False
         if not alike:
             self.notes.append(f"The CPU engine does not know {type(network).__name__}, so plain torch runs it.")
         return alike
@@ -145,30 +146,26 @@ class Runner:
 
     def _forward(self, network: nn.Module, tiles: Tensor) -> Tensor:
         dtype = None if self.uses_engine else self.precision.dtype
-        kind = self.device.type
         try:
-            # nnU-Net leaves autocast alone but on CUDA; some devices do not even take it switched off
-            if dtype is None:
-                output = network(tiles)
-            else:
-                with torch.autocast(kind, dtype=dtype):
-                    output = network(tiles)
+            output = _logits(_in_format(network, tiles, dtype))
         except (MedMambaError, torch.OutOfMemoryError):
             raise
-        except MemoryError as error:
-            raise self._too_little(tiles) from error
-        except (RuntimeError, ValueError) as error:
-            if "can't allocate memory" in str(error):
+        except (RuntimeError, ValueError, MemoryError) as error:
+            if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
                 raise self._too_little(tiles) from error
-            raise ConfigError(
-                f"{type(self.model.network).__name__} cannot run on a tile of {_times(tiles.shape[2:])} voxels with "
-                f"{tiles.shape[1]} channel(s): {str(error).splitlines()[0]}",
-                "The patch_size of the plans has to be one that the network takes.",
-            ) from error
-        if isinstance(output, list | tuple):  # deep supervision that cannot be switched off: the finest comes first
-            output = output[0]
+            raise self._refused(tiles, str(error).splitlines()[0]) from error
+        wanted = (len(tiles), self.model.recipe.heads, *tiles.shape[2:])
+        if output.shape != wanted:
+            raise self._refused(tiles, f"its output is {_times(output.shape)} and not {_times(wanted)}.")
         keep = dtype is torch.float16 and self.model.precision is None
         return output if keep else output.float()
+
+    def _refused(self, tiles: Tensor, why: str) -> ConfigError:
+        return ConfigError(
+            f"{type(self.model.network).__name__} cannot run on a tile of {_times(tiles.shape[2:])} voxels with "
+            f"{tiles.shape[1]} channel(s): {why}",
+            "The patch_size and labels of the plans have to be those that it was made for.",
+        )
 
     def _too_little(self, tiles: Tensor) -> SetupError:
         needed = activations.text(self.activation_bytes(len(tiles)))
@@ -219,9 +216,14 @@ class Runner:
         """
         copies = 2 ** len(self.axes) if self.mirrors_at_once else 1
         shape = (batch * copies, *self._shape[1:])
-        forward = activations.forward_bytes(
-            self.model.network, shape, self.precision.dtype, self.device.type, self.uses_engine
-        )
+        try:
+            forward = activations.forward_bytes(
+                self.model.network, shape, self.precision.dtype, self.device.type, self.uses_engine
+            )
+        except MedMambaError:
+            raise
+        except (RuntimeError, ValueError) as error:
+            raise self._refused(torch.empty(shape, device="meta"), str(error).splitlines()[0]) from error
         # beside the forward: the sum over mirrored copies, a mirrored tile, and the flipped output
         voxels = shape[0] * _product(shape[2:])
         return forward + (voxels * 4 * (2 * self.model.recipe.heads + shape[1]) if self.axes else 0)
@@ -245,6 +247,26 @@ def _is_covered(network: nn.Module) -> bool:
     )
     hooks = ("_forward_hooks", "_forward_pre_hooks")
     return known and not any(getattr(module, name) for module in network.modules() for name in hooks)
+
+
+def _in_format(network: nn.Module, tiles: Tensor, dtype: torch.dtype | None) -> Any:
+    """The network's output under autocast to a type; None: without autocast, which some devices do not take at all."""
+    if dtype is None:
+        return network(tiles)
+    with torch.autocast(tiles.device.type, dtype=dtype):
+        return network(tiles)
+
+
+def _logits(output: Any) -> Tensor:
+    """The logits in an output; of several, as with deep supervision that cannot be switched off, the first and finest.
+
+    Raises ValueError when there are none.
+    """
+    if isinstance(output, list | tuple) and output:
+        output = output[0]
+    if not isinstance(output, Tensor):
+        raise ValueError(f"its output is no tensor but {type(output).__name__}.")
+    return output
 
 
 def _product(sizes: tuple[int, ...]) -> int:

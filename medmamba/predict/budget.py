@@ -129,16 +129,22 @@ class Estimate:
         """The peak with everything in memory, one case at a time."""
         return self.peak(_PLANS[1])
 
-    def peak(self, plan: Plan) -> int:
-        """The most that is held at any time by that plan."""
-        data = 0 if plan.data_on_disk else self.data
+    def running(self, plan: Plan) -> int:
+        """The most that is held while the case is in the network, by that plan."""
         sums = self.row * (plan.rows if plan.sums_on_disk else self.ring)
         kept = self.tile * self.folds if plan.keep_uniform else 0
-        running = data + self.network + sums + kept + self.export
-        preparing = self.input + self.preprocessing - (self.data - data)
+        network = (0 if plan.data_on_disk else self.data) + self.network + sums + kept + self.export
+        return self.base + max(network, self.output)
+
+    def preparing(self, plan: Plan | None = None) -> int:
+        """The most that preparing takes, beyond what the process holds."""
+        return self.input + self.preprocessing - (self.data if plan is not None and plan.data_on_disk else 0)
+
+    def peak(self, plan: Plan) -> int:
+        """The most that is held at any time by that plan; with overlap, before a next case of the same size."""
         if plan.overlap:
-            return self.base + max(running, data + self.output) + max(preparing, data)
-        return self.base + max(preparing, running, self.output)
+            return self.running(plan) + max(self.preparing(), self.data)
+        return max(self.running(plan), self.base + self.preparing(plan))
 
     def lines(self) -> Iterator[str]:
         """The parts in words, largest first."""
@@ -206,19 +212,15 @@ def require(estimate: Estimate, max_ram: int | None, case: str, limit: str = "--
 
     Raises SetupError when none does.
     """
-    ceiling = max_ram
-    if ceiling is None:
-        free = runtime.free_memory()
-        if free is None:
-            return _PLANS[0]
-        ceiling, limit = free + resident_memory(), "the memory that is free here"
+    ceiling = _ceiling(max_ram)
+    limit = limit if max_ram is not None else "what is free here"
     for plan in _PLANS:
         if estimate.peak(plan) <= ceiling * (1 - _SPARE):
             return plan
     least = estimate.peak(_PLANS[-1])
     biggest = ", ".join(list(estimate.lines())[:4])
     raise SetupError(
-        f"{case} takes at least {in_words(least)} of memory and {limit} is {in_words(ceiling)} ({biggest}).",
+        f"{case} takes at least {in_words(least)} of memory and {limit} is {in_words(int(ceiling))} ({biggest}).",
         f"Give --max-ram {least / (1 - _SPARE) / 2**30 + 0.05:.1f}G on a machine that has it, or crop the image.",
     )
 
@@ -254,6 +256,17 @@ def resident_memory() -> int:
         return 0
 
 
-def with_more(estimate: Estimate, held: int) -> Estimate:
-    """The same beside `held` further bytes, such as a label map of an earlier stage."""
-    return replace(estimate, base=estimate.base + held)
+def in_two_stages(later: Estimate, earlier: Estimate) -> Estimate:
+    """Of a cascade: the image is held while the earlier stage runs, and its label map while the later one does."""
+    larger = max(later, earlier, key=lambda one: one.peak(_PLANS[1]))
+    return replace(larger, base=later.base + later.input + later.output, tiles=later.tiles + earlier.tiles)
+
+
+def both_fit(running: Estimate, plan: Plan, following: Estimate, max_ram: int | None) -> bool:
+    """Whether a case may be prepared while another one runs by its plan."""
+    return running.running(plan) + max(following.preparing(), following.data) <= _ceiling(max_ram) * (1 - _SPARE)
+
+
+def _ceiling(max_ram: int | None) -> float:
+    free = runtime.free_memory() if max_ram is None else None
+    return max_ram or (float("inf") if free is None else free + resident_memory())

@@ -125,6 +125,7 @@ class _Window:
         self.weights = gaussian(tuple(recipe.patch_size))
         self._known: dict[int, tuple[Tensor, Tensor]] = {}  # fold -> (values of a uniform tile, its weighted output)
         self._sums: list[Ring] = []
+        self._done = 0
 
     def run(self) -> Iterator[Slab]:
         self._within_memory(self._allocate)
@@ -165,7 +166,8 @@ class _Window:
                 self._keep(tile, fold, outputs[index])
             self._add(outputs[index], corner, fold)
             self.tally.tiles += 1
-            self.on_tile(self.tally.tiles, self.grid.tiles * self.runner.folds)
+            self._done += 1
+            self.on_tile(self._done, self.grid.tiles * self.runner.folds)
 
     @torch.inference_mode()
     def _run(self, tiles: list[Tensor], fold: int) -> list[Tensor]:

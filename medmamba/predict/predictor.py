@@ -1,0 +1,405 @@
+"""A trained model that segments images, from Python as from the command line."""
+
+import tempfile
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from .. import runtime
+from ..errors import ConfigError, DataError, MedMambaError
+from . import budget, export, images
+from .budget import Estimate, Plan, parse_size
+from .cases import Case
+from .headers import Header, probe
+from .images import Geometry
+from .preprocess import Place, preprocess
+from .properties import write_properties
+from .recipe import LoadedModel, Recipe
+from .runner import Runner
+from .window import OnTile, Tally, WindowMemory, slabs
+from .writing import write_labels
+
+if TYPE_CHECKING:
+    from .batch import Watcher
+
+_FAST_STEP = 0.75
+
+
+class Seconds(dict[str, float]):
+    """Time by stage."""
+
+    @contextmanager
+    def of(self, stage: str) -> Iterator[None]:
+        """Add the time that the block takes to a stage."""
+        started = time.perf_counter()
+        yield
+        self.add({stage: time.perf_counter() - started})
+
+    def add(self, more: Mapping[str, float]) -> None:
+        """Add the times of another record."""
+        for stage, seconds in more.items():
+            self[stage] = self.get(stage, 0.0) + seconds
+
+
+@dataclass
+class Prepared:
+    """A case that is ready for the network."""
+
+    name: str
+    data: NDArray[np.float32] | None
+    """(C, *size) preprocessed. None in a cascade, whose data wait for the earlier stage."""
+    place: Place | None
+    plan: Plan
+    estimate: Estimate
+    geometry: Geometry | None = None
+    """Where the label map goes; None for an array."""
+    warnings: tuple[str, ...] = ()
+    seconds: Seconds = field(default_factory=Seconds)
+    image: NDArray[np.float32] | None = None
+    """In a cascade: the image as read."""
+    spacing: tuple[float, ...] = ()
+    previous: "Prepared | None" = None
+    """In a cascade: the same case for the earlier stage."""
+
+
+@dataclass(frozen=True)
+class CaseNotes:
+    """What was done with a case."""
+
+    seconds: Mapping[str, float]
+    """By stage: read, preprocess, network, export, write."""
+    tiles: int
+    """Of all folds and stages."""
+    uniform_tiles: int
+    """Of these, the ones of a single value whose output was known already."""
+    warnings: tuple[str, ...]
+    labels: tuple[int, ...]
+    """Values in the label map that was written, background left out."""
+    gpu_memory: int | None
+    """Most bytes allocated on the GPU."""
+    plan: str
+    """How memory was used, in words."""
+    estimate: int
+    """Bytes that were expected to be resident at the peak."""
+
+
+class Predictor:
+    """Segments images with a trained model: nnU-Net's mathematics, slab by slab, within a memory ceiling.
+
+    Parameters
+    ----------
+    model: what `loading.load` takes, or what it returned.
+    folds, checkpoint: which weights are averaged, where `model` is not loaded yet.
+    step_size: distance of neighbouring windows in patches.
+    mirror: average over mirrored tiles, along the axes the model was trained with.
+    device, precision, engine: see `runner.Runner`; device "auto" takes a GPU where there is one.
+    max_ram: bytes, or text such as "6G", that the process stays below; None: what the machine has free.
+    max_vram: the same for the GPU.
+    fast: one fold, no mirroring and steps of three quarters of a patch: a small loss of quality for much less work.
+    scratch: folder for what the ceiling leaves no memory for; None: the system's folder for temporary files.
+
+    Without `max_ram` the process keeps what it frees for what comes next, which a CPU's network profits from.
+
+    >>> Predictor("nnUNetTrainer__nnUNetPlans__3d_fullres").predict(volume, (1.0, 0.8, 0.8))  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        model: LoadedModel | str | Path,
+        *,
+        folds: Sequence[int | str] | None = None,
+        checkpoint: str = "checkpoint_final.pth",
+        step_size: float = 0.5,
+        mirror: bool = True,
+        device: str = "auto",
+        precision: str = "auto",
+        engine: bool = True,
+        max_ram: int | str | None = None,
+        max_vram: int | str | None = None,
+        fast: bool = False,
+        scratch: Path | None = None,
+    ) -> None:
+        if not 0 < step_size <= 1:
+            raise ConfigError(f"A step size of {step_size} is not possible.", "Use one above 0 and at most 1.")
+        if not isinstance(model, LoadedModel):
+            from .loading import load
+
+            model = load(model, folds, checkpoint)
+        if fast:
+            model = replace(model, weights=model.weights[:1], folds=model.folds[:1])
+        self.model, self.fast = model, fast
+        self.step_size = max(step_size, _FAST_STEP) if fast else step_size
+        self.max_ram = None if max_ram is None else parse_size(max_ram)
+        self.max_vram = None if max_vram is None else parse_size(max_vram)
+        self.scratch = Path(tempfile.gettempdir()) if scratch is None else Path(scratch)
+        self.device = runtime.device(device)
+        if self.max_ram is None and engine and self.device.type == "cpu":
+            from ..engine import reuse_memory
+
+            reuse_memory()
+        self.runner = Runner(model, self.device, precision, engine, mirror and not fast)
+        self.earlier: Predictor | None = None
+        if model.previous is not None:
+            self.earlier = Predictor(
+                model.previous,
+                step_size=step_size,
+                mirror=mirror,
+                device=device,
+                precision=precision,
+                engine=engine,
+                max_ram=max_ram,
+                max_vram=max_vram,
+                fast=fast,
+                scratch=scratch,
+            )
+        self._base = budget.resident_memory()
+        self._running: tuple[Estimate, Plan] | None = None
+        self._asked: dict[Case, Estimate | None] = {}
+
+    @property
+    def recipe(self) -> Recipe:
+        """How the model treats images."""
+        return self.model.recipe
+
+    def description(self) -> dict[str, Any]:
+        """What the network runs on and how, as plain values."""
+        runner = self.runner
+        return {
+            "device": str(self.device),
+            "precision": runner.precision.name,
+            "reason": runner.precision.reason,
+            "engine": runner.describe(),
+            "folds": list(self.model.folds),
+            "step_size": self.step_size,
+            "mirror_axes": list(runner.axes),
+            "fast": self.fast,
+            "max_ram": self.max_ram,
+            "max_vram": self.max_vram,
+        }
+
+    # ---- memory
+
+    def estimate(self, header: Header) -> Estimate:
+        """What a case of this header takes in memory."""
+        own = budget.estimate(header, self.recipe, self.runner, self.step_size, self._base)
+        if self.earlier is None:
+            return own
+        return budget.in_two_stages(own, self.earlier.estimate(header))
+
+    def plan(self, header: Header, name: str) -> tuple[Estimate, Plan]:
+        """The estimate and the fastest way that stays within the ceiling. Raises SetupError when there is none."""
+        expected = self.estimate(header)
+        return expected, budget.require(expected, self.max_ram, name)
+
+    def ahead(self, case: Case) -> bool:
+        """Whether there is memory to prepare this case while the one in hand is in the network."""
+        if case not in self._asked:
+            try:
+                self._asked = {case: self.estimate(probe(case, self.recipe))}
+            except MedMambaError:
+                self._asked = {case: None}  # preparing it will say what is wrong
+        expected, running = self._asked[case], self._running
+        return expected is None or running is None or budget.both_fit(*running, expected, self.max_ram)
+
+    # ---- the two halves of a case
+
+    def prepare(self, case: Case) -> Prepared:
+        """Read, check and preprocess a case; in any thread. Nothing is read if it takes too much memory.
+
+        Raises DataError for an image that cannot be used, SetupError for one that is too large.
+        """
+        seconds = Seconds()
+        with seconds.of("read"):
+            header = probe(case, self.recipe)
+            expected, plan = self.plan(header, case.name)
+            image = images.read(case, self.recipe)
+        prepared = self._prepared(case.name, image.data, image.spacing, expected, plan, seconds)
+        prepared.geometry, prepared.warnings = image.geometry, image.warnings
+        return prepared
+
+    def _prepared(
+        self,
+        name: str,
+        image: NDArray[np.float32],
+        spacing: tuple[float, ...],
+        expected: Estimate,
+        plan: Plan,
+        seconds: Seconds,
+    ) -> Prepared:
+        """The image, which is overwritten, made ready for the network."""
+        prepared = Prepared(name, None, None, plan, expected, seconds=seconds, spacing=spacing)
+        if self.earlier is not None:
+            prepared.previous = self.earlier._prepared(name, image.copy(), spacing, expected, plan, seconds)
+            prepared.image = image
+            return prepared
+        with seconds.of("preprocess"):
+            scratch = self.scratch if plan.data_on_disk else None
+            prepared.data, prepared.place = preprocess(image, spacing, self.recipe, scratch=scratch)
+        return prepared
+
+    def finish(
+        self,
+        prepared: Prepared,
+        file: Path,
+        probabilities: bool = False,
+        on_tile: OnTile | None = None,
+        roi: Collection[int] | None = None,
+        raw_labels: bool = False,
+    ) -> CaseNotes:
+        """Run the network, and write the label map into `file`.
+
+        Parameters
+        ----------
+        prepared: of `prepare`; its arrays are let go.
+        probabilities: also write CASE.npz and CASE.pkl beside the file, as nnU-Net does.
+        on_tile: called with (tiles done, tiles in all); may raise, which ends the case.
+        roi: label values to keep, of `writing.roi_values`.
+        raw_labels: write the dataset's own label values.
+        """
+        if prepared.geometry is None:
+            raise ConfigError("This case was made from an array, which has no place for a file.", "Use predict().")
+        stem = file.with_name(prepared.name)
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+        tally, geometry = Tally(), prepared.geometry
+        self._running = prepared.estimate, prepared.plan
+        npz = stem.with_name(f"{stem.name}.npz") if probabilities else None
+        labels, place = self._labels(prepared, tally, on_tile, npz)
+        with prepared.seconds.of("write"):
+            if probabilities:
+                write_properties(stem.with_name(f"{stem.name}.pkl"), place, geometry, self.recipe)
+            write_labels(labels, geometry, file, self.model.label_map if raw_labels else None, roi)
+            found = _values(labels)
+        self._running = None
+        fallbacks = tuple(f"The GPU's memory was not enough: {what}." for what in tally.fallbacks)
+        return CaseNotes(
+            seconds=dict(prepared.seconds),
+            tiles=tally.tiles,
+            uniform_tiles=tally.uniform,
+            warnings=(*prepared.warnings, *fallbacks, *self.runner.notes),
+            labels=tuple(value for value in found if value and (roi is None or value in roi)),
+            gpu_memory=torch.cuda.max_memory_allocated(self.device) if self.device.type == "cuda" else None,
+            plan=str(prepared.plan),
+            estimate=prepared.estimate.peak(prepared.plan),
+        )
+
+    def _labels(
+        self, prepared: Prepared, tally: Tally, on_tile: OnTile | None, npz: Path | None = None
+    ) -> tuple[NDArray[Any], Place]:
+        """The label map (z, y, x) of a prepared case."""
+        if self.earlier is not None:
+            assert prepared.previous is not None and prepared.image is not None
+            earlier, _ = self.earlier._labels(prepared.previous, tally, on_tile)
+            prepared.previous = None
+            with prepared.seconds.of("preprocess"):
+                scratch = self.scratch if prepared.plan.data_on_disk else None
+                prepared.data, prepared.place = preprocess(
+                    prepared.image, prepared.spacing, self.recipe, earlier, scratch
+                )
+            prepared.image = None
+        data, place = prepared.data, prepared.place
+        assert data is not None and place is not None, "a case is finished once"
+        prepared.data = None
+        memory = self._window_memory(prepared)
+        parts = slabs(data, self.runner, self.recipe, self.step_size, memory, on_tile, tally, prepared.name)
+        scratch = self.scratch if prepared.plan.sums_on_disk else None
+        own = Seconds()
+        with own.of("export"):
+            labels = export.label_map(_timed(parts, own), self.recipe, place, npz, scratch)
+        own["export"] -= own["network"]
+        prepared.seconds.add(own)
+        return labels, place
+
+    def _window_memory(self, prepared: Prepared) -> WindowMemory:
+        plan = prepared.plan
+        on_device = data_on_device = False
+        if self.device.type == "cuda":
+            free = runtime.free_memory(self.device) or 0
+            limit = free if self.max_vram is None else min(free, self.max_vram)
+            on_device, data_on_device = budget.fits_gpu(prepared.estimate, limit)
+        return WindowMemory(
+            on_device,
+            data_on_device,
+            scratch=self.scratch if plan.sums_on_disk else None,
+            keep_uniform=plan.keep_uniform,
+            rows=plan.rows,
+        )
+
+    # ---- for people
+
+    def predict(
+        self, image: NDArray[Any], spacing: Sequence[float], on_tile: OnTile | None = None
+    ) -> NDArray[np.uint8] | NDArray[np.uint16]:
+        """The label map (z, y, x) of an image in memory.
+
+        Parameters
+        ----------
+        image: (C, z, y, x), axes as nnU-Net's reader gives them; left as it is. spacing: mm, (z, y, x).
+
+        Raises DataError for an array that the model cannot take, SetupError for one that is too large.
+        """
+        channels = len(self.recipe.channels)
+        if image.ndim != 4 or len(image) != channels:
+            raise DataError(
+                f"An image of shape {image.shape} is not ({channels}, z, y, x).",
+                f"The model takes {channels} channel(s): {', '.join(self.recipe.channels)}.",
+            )
+        if not np.isfinite(image).all():
+            raise DataError("The image has voxels that are not finite.", "Replace NaN and infinity first.")
+        depth, height, width = image.shape[1:]
+        z, y, x = map(float, spacing)
+        expected, plan = self.plan(Header((depth, height, width), (z, y, x), channels), "the image")
+        own = np.array(image, np.float32)
+        prepared = self._prepared("the image", own, (z, y, x), expected, plan, Seconds())
+        del own
+        return self._labels(prepared, Tally(), on_tile)[0]
+
+    def segment(
+        self,
+        images: str | Path | Sequence[str | Path | Sequence[str | Path]],
+        output: str | Path,
+        *,
+        resume: bool = False,
+        save_probabilities: bool = False,
+        jobs: int = 1,
+        roi: Collection[str] | None = None,
+        watcher: "Watcher | None" = None,
+    ) -> list[Path]:
+        """Segment image files, or folders of them, into a folder; returns the label maps, one a case.
+
+        See `cases.find_cases` for what `images` may be and `batch.run` for the rest. Raises BatchError at the end when
+        single cases failed.
+        """
+        from .batch import run
+        from .cases import find_cases
+        from .writing import roi_values
+
+        cases = find_cases(images, self.recipe)
+        keep = None if roi is None else roi_values(roi, self.recipe)
+        how: dict[str, Any] = {"resume": resume, "save_probabilities": save_probabilities, "jobs": jobs}
+        return run(self, cases, Path(output), roi=keep, watcher=watcher, **how).written
+
+
+def _timed(parts: Iterator[Any], seconds: Seconds) -> Iterator[Any]:
+    """The same parts; the time that they take to come is the network's."""
+    end = object()
+    part = None
+    while part is not end:
+        with seconds.of("network"):
+            part = next(parts, end)
+        if part is not end:
+            yield part
+
+
+def _values(labels: NDArray[Any]) -> list[int]:
+    """The values in a label map, ascending."""
+    top = int(labels.max(initial=0)) + 1
+    counts = sum(np.bincount(row.ravel(), minlength=top) for row in labels)
+    return [int(value) for value in np.flatnonzero(counts)]

@@ -76,6 +76,7 @@ def find_series(folder: Path) -> Series:
     """
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder with a DICOM series.", "Check the path.")
+    sitk.ProcessObject.GlobalWarningDisplayOff()  # what GDCM warns of on the terminal is judged here
     found = {}
     for identifier in sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder)):
         names = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), identifier)
@@ -167,6 +168,7 @@ def _regular(folder: Path, slices: list[_Slice]) -> Series:
     normal = np.cross(first.turn[:3], first.turn[3:])
     if not abs(np.linalg.norm(normal) - 1) < 1e-2:
         raise DataError(f"{first.path} has an image orientation that is no rotation.", _CONVERT)
+    slices = sorted(slices, key=lambda one: float(one.place @ normal))  # GDCM's order, unless two are at one place
     warnings: list[str] = []
     distance = _header(first.path).GetSpacing()[-1] if len(slices) == 1 else _distance(folder, slices, normal, warnings)
     shape = (first.size[0], first.size[1], len(slices))

@@ -142,7 +142,8 @@ def _fill(
             low, high = np.minimum(low, row.min()), np.maximum(high, row.max())  # NaN stays NaN in both
     if not (np.isfinite(low) and np.isfinite(high)):
         count = target.size - int(sum(np.isfinite(row).sum() for row in target))
-        what = "NaN" if np.isnan(low) else "infinite or too large for 32 bits"
+        stored = voxels.dtype.kind != "f" or np.isfinite(voxels).all()
+        what = "too large for 32 bits" if stored else "NaN" if np.isnan(low) else "infinite"
         raise refusal(path, "not-finite", f"{count} voxel(s) are not finite: {what}.")
     return float(low), float(high)
 

@@ -51,6 +51,7 @@ def load(path: Path, reader: Reader, dicom: bool = False) -> Volume:
 
     reader: of the model; NIfTI is read as it reads it, other formats as ITK does. dicom: `path` is a series' folder.
     """
+    sitk.ProcessObject.GlobalWarningDisplayOff()  # what ITK warns of on the terminal is judged here
     if dicom:
         return _series(path)
     try:
@@ -111,28 +112,34 @@ def grid_of(shape: tuple[int, ...], zooms: tuple[float, ...], affine: NDArray[np
 
 
 def _itk(path: Path) -> Volume:
-    _plausible(path)
-    voxels, grid, _ = read_itk(path)
+    wanted = _promised(path)
+    try:
+        voxels, grid, _ = read_itk(path)
+    except UnusableError as error:
+        if error.kind != "damaged":
+            raise
+        size = path.stat().st_size
+        text = f"Its {wanted} bytes of voxels cannot be read from a file of {size}: truncated, or damaged inside."
+        raise UnusableError("damaged", text) from error
     return Volume(voxels, None, grid, grid.spacing, affine_of(grid))
 
 
-def _plausible(path: Path) -> None:
-    """Refuse a header that promises what neither the file nor the memory can hold, before it is believed."""
-    if not path.is_file():
-        return  # refused in its own words
+def _promised(path: Path) -> int:
+    """Bytes of voxels by the header. What neither the file nor the memory can hold is refused before it is believed."""
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
         reader.ReadImageInformation()
     except RuntimeError:
-        return
-    one = sitk.Image([1] * min(max(reader.GetDimension(), 2), 3), reader.GetPixelID(), reader.GetNumberOfComponents())
-    wanted = math.prod(reader.GetSize()) * one.GetSizeOfPixelComponent() * reader.GetNumberOfComponents()
+        return 0  # refused when it is read, in its own words
+    wanted = math.prod(reader.GetSize()) * reader.GetNumberOfComponents()
+    wanted *= sitk.Image([1, 1], reader.GetPixelID()).GetSizeOfPixelComponent()
     size, detached = path.stat().st_size, path.suffix.lower() in (".mhd", ".nhdr")
     if not detached and wanted > size * _MOST_DEFLATED:
         raise UnusableError("truncated", f"The header promises {wanted} bytes, the file has {size}.")
     if (memory := runtime.free_memory()) is not None and wanted > memory:
         raise UnusableError("crash", f"It needs {wanted / 2**30:.1f} GiB, {memory / 2**30:.1f} are free.")
+    return wanted
 
 
 def _series(folder: Path) -> Volume:

@@ -20,7 +20,12 @@ _SIGNS = (  # kind, where it stands, what it begins with, what it is
     ("not-an-image", 0, b"BZh", "a bzip2 file"),
     ("not-an-image", 0, b"\xff\xd8\xff", "a JPEG image"),
 )
-_IMAGE_SIGNS = ((0, b"\x89PNG", ".png"), (0, b"BM", ".bmp"), (0, b"NRRD", ".nrrd"), (0, b"II*\0", ".tif"))
+_IMAGE_SIGNS = (  # what it begins with, the endings it may have
+    (b"\x89PNG", (".png",)),
+    (b"BM", (".bmp",)),
+    (b"NRRD", (".nrrd", ".nhdr")),
+    (b"II*\0", (".tif", ".tiff")),
+)
 _WEB = (b"<!doctype", b"<html", b"<?xml", b"<head", b'{"')
 HEAD = 1024
 
@@ -93,6 +98,6 @@ def _recognise(head: bytes, path: Path) -> None:
         raise UnusableError("web-page", f"Begins with {first!r}.")
     if head.startswith(_GZIP):
         raise UnusableError("not-an-image", "Is gzip inside, which its name does not say.")
-    for where, sign, ending in _IMAGE_SIGNS:
-        if head[where:].startswith(sign) and not path.name.lower().endswith((ending, f"{ending}f")):
-            raise UnusableError("not-an-image", f"Is a {ending} image.")
+    for sign, endings in _IMAGE_SIGNS:
+        if head.startswith(sign) and not path.name.lower().endswith(endings):
+            raise UnusableError("not-an-image", f"Is a {endings[0]} image.")

@@ -49,10 +49,10 @@ def demo(
     screen.print("Training: progress.png, pictures and history.jsonl beside the model")
     screen.print(f"Done in {time.monotonic() - started:.0f} s. Next, try:")
     root, images = shlex.quote(str(out)), shlex.quote(str(out / "nnUNet_raw" / result.dataset / "imagesTr"))
-    where = f"--data-root {root} --dataset {int(result.dataset[7:10])}"
+    dataset = int(result.dataset[7:10])
     for line in (
-        f"medmamba predict {where} --net {net} --preset small --input {images} --output my_predictions",
-        f"medmamba train {where} --net segmamba --preset small --epochs 5",
+        f"medmamba predict --data-root {root} --model {dataset}:{net}:small --input {images} --output my_predictions",
+        f"medmamba train --data-root {root} --dataset {dataset} --net segmamba --preset small --epochs 5",
         "medmamba nets",
     ):
         screen.print(f"  {line}")

@@ -45,10 +45,9 @@ def model_folder(
         return model
     if dataset is None or net is None:
         raise ConfigError("Which model?", "Give --dataset and --net, or --model FOLDER.")
-    from medmamba.data.find import dataset_id
-    from medmamba.nnunet import prediction
+    from medmamba.predict.loading import trained_folder
 
-    return prediction.model_folder(dataset_id(dataset, places), net, preset, config)
+    return trained_folder(f"{dataset}:{net}:{preset}:{config}", places)
 
 
 def sizes(text: str | None) -> tuple[int, ...] | None:

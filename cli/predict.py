@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from medmamba.predict.batch import Outcome
     from medmamba.predict.making import Making
 
-_HOW, _LIMITS, _WRITTEN, _BATCH = "Labels against time", "Machine", "What is written", "Large batches"
+_MODEL, _HOW, _LIMITS, _WRITTEN, _BATCH = "Model", "Quality and time", "Machine", "What is written", "Large batches"
 
 
 def register(app: typer.Typer) -> None:
@@ -48,7 +48,13 @@ def predict(
     output: Annotated[Path, typer.Option(help="Folder for the segmentations.", show_default=False)],
     folds: Annotated[
         str | None,
-        typer.Option("--folds", "--fold", help="Average these: 0-4, 0,2,4, all. Default: all.", rich_help_panel=_HOW),
+        typer.Option("--folds", "--fold", help="Average these: 0-4, 0,2,4, all. Default: all.", rich_help_panel=_MODEL),
+    ] = None,
+    checkpoint: Annotated[
+        str, typer.Option(help="File of each fold in a results folder.", rich_help_panel=_MODEL)
+    ] = "checkpoint_final.pth",
+    expect: Annotated[
+        str | None, typer.Option(help="Refuse a model with another digest: sha256:...", rich_help_panel=_MODEL)
     ] = None,
     step_size: Annotated[
         float, typer.Option(min=0.05, max=1, help="Step between patches, in patches.", rich_help_panel=_HOW)
@@ -62,12 +68,6 @@ def predict(
     precision: Annotated[
         Literal["auto", "fp32", "bf16", "fp16"], typer.Option(help="fp16: GPUs only.", rich_help_panel=_HOW)
     ] = "auto",
-    checkpoint: Annotated[
-        str, typer.Option(help="File of each fold in a results folder.", rich_help_panel=_HOW)
-    ] = "checkpoint_final.pth",
-    expect: Annotated[
-        str | None, typer.Option(help="Refuse a model with another digest: sha256:...", rich_help_panel=_HOW)
-    ] = None,
     data_root: options.DataRoot = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=_LIMITS)] = "auto",
     engine: Annotated[

@@ -168,7 +168,6 @@ def _next_steps(
     dataset: str, net: str, preset: str, config: str, fold: str, root: str, trained: list[Any], folds: Any
 ) -> None:
     """The cross-validation table after several scored folds, and the command that comes next."""
-    given = f"--dataset {dataset} --net {net} --preset {preset} --config {config}"
     numbered = [one for one in folds if one != "all"]
     if len(numbered) > 1:
         from .validate import show_crossval
@@ -176,4 +175,5 @@ def _next_steps(
         show_crossval(trained[0].parent, numbered)
         typer.echo(f"Next:    medmamba best --dataset {dataset}{root}")
     else:
-        typer.echo(f"Next:    medmamba predict {given} --fold {fold}{root} --input IMAGES --output PREDICTIONS")
+        model = f"{dataset}:{net}:{preset}:{config}"
+        typer.echo(f"Next:    medmamba predict --model {model} --fold {fold}{root} --input IMAGES --output PREDICTIONS")

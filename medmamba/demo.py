@@ -87,9 +87,10 @@ def run(
         held_out = _held_out(folder, places, content["file_ending"])
     predictions = options.out / "predictions" / folder.name
     with _step("predict", on_step):
-        from .nnunet.prediction import predict
+        from .predict.predictor import Predictor
 
-        predict(model.parent, held_out.images, predictions, folds=[0], mirror=False, device=options.device)
+        predictor = Predictor(model.parent, folds=[0], mirror=False, device=options.device)
+        predictor.segment(held_out.images, predictions)
     with _step("evaluate", on_step):
         from .evaluate.overlap import evaluate_folder, labels_of
 
@@ -109,7 +110,9 @@ def _step(name: str, on_step: Callable[[str], None]) -> Iterator[None]:
     try:
         yield
     except MedMambaError as error:
-        raise type(error)(f"The demo stopped in step {name!r}: {error.problem}", error.remedy) from error
+        error.problem = f"The demo stopped in step {name!r}: {error.problem}"  # its kind and exit code stay
+        error.args = (f"{error.problem} {error.remedy}".strip(),)
+        raise
     except Exception as error:
         raise MedMambaError(
             f"The demo failed in step {name!r}: {type(error).__name__}: {error}",

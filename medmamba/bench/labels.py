@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
-from ..nnunet import prediction
+from ..predict.predictor import Predictor
 
 FORMS = (("torch fp32", False, "fp32"), ("engine fp32", True, "fp32"), ("engine bf16", True, "bf16"))
 """Name, whether the engine runs, number format; the first is what the others are held against."""
@@ -38,16 +38,15 @@ class Agreement:
 def compare(
     model: Path, images: Path | Sequence[Path], mirror: bool, tell: Callable[[str], None] = lambda text: None
 ) -> list[Agreement]:
-    """Predict the images in every form of `FORMS` and compare the label maps; errors are those of `predict`."""
+    """Predict the images in every form of `FORMS` and compare the label maps; errors are those of `Predictor`."""
     with tempfile.TemporaryDirectory() as temporary:
         maps: dict[str, list[np.ndarray]] = {}
         rows = []
         for name, engine, precision in FORMS:
             tell(name)
             started = time.perf_counter()
-            files = prediction.predict(
-                model, images, Path(temporary, name), mirror=mirror, device="cpu", engine=engine, precision=precision
-            )
+            predictor = Predictor(model, mirror=mirror, device="cpu", engine=engine, precision=precision)
+            files = predictor.segment(images, Path(temporary, name))
             seconds = time.perf_counter() - started
             maps[name] = [sitk.GetArrayFromImage(sitk.ReadImage(str(file))) for file in files]
             rows.append(_agreement(name, seconds, maps[name], maps[FORMS[0][0]]))

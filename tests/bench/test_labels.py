@@ -10,20 +10,24 @@ def predicted(monkeypatch, tmp_path):
     """Predictions of two images of ten voxels: the second form equals the first, the third is off by one voxel."""
     calls = []
 
-    def predict(model, images, output, *, mirror, device, engine, precision):
-        calls.append((engine, precision, mirror, device))
-        output.mkdir(parents=True)
-        files = []
-        for case in range(2):
-            values = np.zeros((1, 2, 5), np.uint8)
-            values[0, 0] = 1
-            if precision == "bf16" and case == 1:
-                values[0, 0, 0] = 2
-            files.append(output / f"c{case}.nii.gz")
-            sitk.WriteImage(sitk.GetImageFromArray(values), str(files[-1]))
-        return files
+    class Predictor:
+        def __init__(self, model, *, mirror, device, engine, precision):
+            calls.append((engine, precision, mirror, device))
+            self.precision = precision
 
-    monkeypatch.setattr(labels.prediction, "predict", predict)
+        def segment(self, images, output):
+            output.mkdir(parents=True)
+            files = []
+            for case in range(2):
+                values = np.zeros((1, 2, 5), np.uint8)
+                values[0, 0] = 1
+                if self.precision == "bf16" and case == 1:
+                    values[0, 0, 0] = 2
+                files.append(output / f"c{case}.nii.gz")
+                sitk.WriteImage(sitk.GetImageFromArray(values), str(files[-1]))
+            return files
+
+    monkeypatch.setattr(labels, "Predictor", Predictor)
     return labels.compare(tmp_path, tmp_path, mirror=False), calls
 
 

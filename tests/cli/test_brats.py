@@ -39,7 +39,8 @@ def test_from_the_download_to_a_label_map(shared_data: Path, tmp_path: Path) -> 
     medmamba(
         root,
         "predict",
-        *given,
+        "--model",
+        "BraTS2023:segmamba:small",
         "--folds",
         "all",
         "--no-mirror",

@@ -57,7 +57,8 @@ def test_the_commands_go_on_from_there(out: Path, tmp_path: Path) -> None:
     assert trained.returncode == 0, trained.stderr
     assert "epoch 2/2" in trained.stdout and "epoch 1/2" not in trained.stdout
     image = out / "nnUNet_raw" / "Dataset900_Phantoms" / "imagesTs" / "phantom_016_0000.nii.gz"
-    predicted = fresh("-m", "medmamba.cli", "predict", *where, "--input", image, "--output", tmp_path, "--no-mirror")
+    model = ("--data-root", out, "--model", "Phantoms:umamba-bot:small", "--no-mirror")
+    predicted = fresh("-m", "medmamba.cli", "predict", *model, "--input", image, "--output", tmp_path)
     assert predicted.returncode == 0, predicted.stderr
     assert (tmp_path / "phantom_016.nii.gz").is_file()
 

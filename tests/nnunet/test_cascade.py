@@ -9,8 +9,8 @@ import SimpleITK as sitk
 
 from medmamba.errors import ConfigError
 from medmamba.files import read_json, write_json
-from medmamba.nnunet.prediction import predict
 from medmamba.nnunet.training import TrainOptions, train
+from medmamba.predict.predictor import Predictor
 
 CASCADE = 905
 
@@ -52,10 +52,10 @@ def test_cascade(cascade: Path, workplace: Path, tmp_path: Path, monkeypatch: py
     assert len(list((first.parent / "predicted_next_stage/3d_cascade_fullres").glob("*.b2nd"))) == 5
     second = train(CASCADE, options("3d_cascade_fullres"))
     image = workplace / "raw/Dataset901_Blobs/imagesTr/c0_0000.nii.gz"
-    files = predict(second.parent, image, tmp_path, mirror=False, device="cpu")
+    files = Predictor(second.parent, mirror=False, device="cpu").segment(image, tmp_path)
     assert sitk.GetArrayFromImage(sitk.ReadImage(str(files[0]))).shape == (16, 20, 20)
     assert set(np.unique(sitk.GetArrayFromImage(sitk.ReadImage(str(files[0]))))) <= {0, 1, 2}
 
     shutil.rmtree(first.parent)
     with pytest.raises(ConfigError, match="Train 3d_lowres first"):
-        predict(second.parent, image, tmp_path, mirror=False, device="cpu")
+        Predictor(second.parent, mirror=False, device="cpu")

@@ -6,8 +6,9 @@ import numpy as np
 import SimpleITK as sitk
 import torch
 
-from medmamba.nnunet import fast, prediction
+from medmamba.nnunet import fast
 from medmamba.nnunet.loop.trainer import EpochReport
+from medmamba.predict.predictor import Predictor
 from tests.networks.small import build, example
 
 
@@ -18,16 +19,9 @@ def test_the_engine_predicts_the_same_labels(
     said: list[str] = []
     maps = []
     for name, use in (("engine", True), ("torch", False)):
-        files = prediction.predict(
-            run[0].parent,
-            image,
-            tmp_path / name,
-            folds=[0],
-            device="cpu",
-            engine=use,
-            precision="fp32",
-            say=said.append,
-        )
+        predictor = Predictor(run[0].parent, folds=[0], device="cpu", engine=use, precision="fp32")
+        said.append(predictor.description()["engine"])
+        files = predictor.segment(image, tmp_path / name)
         maps.append(sitk.GetArrayFromImage(sitk.ReadImage(str(files[0]))))
     assert np.mean(maps[0] == maps[1]) >= 0.9999
     assert "CPU engine" in said[0]

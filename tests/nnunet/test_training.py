@@ -11,9 +11,10 @@ import torch
 from medmamba.engine import precision
 from medmamba.errors import ConfigError, DataError, SetupError
 from medmamba.files import read_json
-from medmamba.nnunet import checkpoints, prediction
+from medmamba.nnunet import checkpoints
 from medmamba.nnunet.loop.reports import EpochReport
 from medmamba.nnunet.training import make_trainer, train
+from medmamba.predict.predictor import Predictor
 from tests.nnunet.small_runs import PLAIN, REGIONS, Reports, options
 
 
@@ -101,7 +102,7 @@ def test_regions_and_ignore_label(workplace: Path, tmp_path: Path) -> None:
     assert len(reports.epochs[0].dice) == 2
     assert np.isfinite(reports.epochs[0].train_loss)
     image = workplace / "raw/Dataset902_Blobs/imagesTr/c0_0000.nii.gz"
-    files = prediction.predict(fold.parent, image, tmp_path, mirror=False, device="cpu")
+    files = Predictor(fold.parent, mirror=False, device="cpu").segment(image, tmp_path)
     assert set(np.unique(sitk.GetArrayFromImage(sitk.ReadImage(str(files[0]))))) <= {0, 1, 2}
 
 

@@ -30,7 +30,8 @@ def commands(best: Best, dataset: str, root: str = "") -> list[str]:
     outputs = [f"{_OUT}_{number}" for number in range(1, len(models) + 1)] if several else [_OUT]
     keep = " --save-probabilities" if several else ""
     lines = [
-        f"medmamba predict {model.arguments(dataset)} --folds {folds} --input {_IN} --output {output}{keep}{root}"
+        f"medmamba predict --model {model.reference(dataset)} --folds {folds} "
+        f"--input {_IN} --output {output}{keep}{root}"
         for model, output in zip(models, outputs, strict=True)
     ]
     if several:

@@ -56,6 +56,12 @@ class TrainedModel:
         name, preset = self.network
         return f"--dataset {dataset} --net {name} --preset {preset} --config {self.parts[2]}"
 
+    def reference(self, dataset: str) -> str:
+        """What names this model after `medmamba predict --model`."""
+        if self.network is None:
+            return shlex.quote(str(self.folder))
+        return ":".join((dataset, *self.network, self.parts[2]))
+
     def train_command(self, folds: Sequence[Fold]) -> str:
         """The command that trains folds of this model."""
         trainer, plans, configuration = self.parts

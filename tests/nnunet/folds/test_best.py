@@ -18,8 +18,8 @@ from medmamba.nnunet.folds.ensemble import ensemble
 from medmamba.nnunet.folds.postprocess import Rule, postprocess, read_rules
 from medmamba.nnunet.folds.results import TrainedModel
 from medmamba.nnunet.folds.validation import validate
-from medmamba.nnunet.prediction import predict
 from medmamba.nnunet.training import train
+from medmamba.predict.predictor import Predictor
 from tests.nnunet.made_models import islands, made_model, noise
 from tests.nnunet.small_runs import PLAIN, options
 
@@ -168,9 +168,7 @@ def test_instructions(workplace: Path, results: Path) -> None:
     found = find_best(PLAIN)
     assert found.choice.rules == [Rule((1, 2))]
     text = instructions.write(found, "Dataset901_Blobs", " --data-root here").read_text()
-    predict = (
-        "medmamba predict --dataset Dataset901_Blobs --net umamba-bot --preset small --config 3d_fullres --folds 0-4"
-    )
+    predict = "medmamba predict --model Dataset901_Blobs:umamba-bot:small:3d_fullres --folds 0-4"
     assert f"{predict} --input IMAGES --output PREDICTIONS --data-root here\n" in text
     assert f"medmamba postprocess --input PREDICTIONS --rules {found.choice.file} --output PREDICTIONS_PP\n" in text
     assert (
@@ -221,6 +219,6 @@ def test_from_training_to_an_ensembles_labels(workplace: Path, results: Path, tm
     images, outputs = workplace / "raw/Dataset901_Blobs/imagesTr", []
     for place, model in enumerate(candidate.models[0] for candidate in found.candidates if len(candidate.models) == 1):
         outputs.append(tmp_path / str(place))
-        predict(model.folder, images, outputs[-1], folds=found.folds, device="cpu", save_probabilities=True)
+        Predictor(model.folder, folds=found.folds, device="cpu").segment(images, outputs[-1], save_probabilities=True)
     written = ensemble(outputs, tmp_path / "mean")
     assert len(postprocess(tmp_path / "mean", found.choice.file, tmp_path / "processed")) == len(written) == 5

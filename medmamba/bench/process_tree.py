@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import psutil  # type: ignore[import-untyped]
 
@@ -81,12 +82,21 @@ def _wait(process: "subprocess.Popen[bytes]") -> tuple[int, float]:
 @contextmanager
 def _ended(process: "subprocess.Popen[bytes]") -> Iterator[None]:
     """Leave no process of the command behind, whatever happens."""
+    here = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, _leave) if here else None
     try:
         yield
     finally:
+        if here:
+            signal.signal(signal.SIGTERM, before)
         with suppress(OSError):  # there is none any more
             os.killpg(process.pid, signal.SIGKILL) if hasattr(os, "killpg") else process.kill()
         process.wait()
+
+
+def _leave(number: int, frame: object) -> NoReturn:
+    """End as SIGTERM does, but not before the command's processes have ended."""
+    raise SystemExit(128 + number)
 
 
 def _restrict(pid: int, cores: Sequence[int] | None, memory: int | None) -> None:

@@ -1,8 +1,11 @@
 """Whole commands measured: memory over processes, CPU seconds of children, limits, and nothing left behind."""
 
 import os
+import signal
+import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -11,8 +14,20 @@ import pytest
 from medmamba.bench import process_tree
 
 MIB = 2**20
+ROOT = Path(__file__).parents[2]
 linux = pytest.mark.skipif(sys.platform != "linux", reason="shares of memory and limits from outside: Linux only")
 _FILL = "import time; block = b'x' * ({size} * 2**20); time.sleep({seconds})"
+
+
+def gone(pid: int) -> bool:
+    """Whether a process ends within a few seconds; one that nobody has waited for yet has ended."""
+    for _ in range(50):
+        with suppress(psutil.NoSuchProcess):
+            if psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+                time.sleep(0.1)
+                continue
+        return True
+    return False
 
 
 def measure(code: str, tmp_path: Path, **how: object) -> process_tree.Usage:
@@ -74,9 +89,18 @@ def test_exit_code_and_last_lines(tmp_path: Path) -> None:
 def test_nothing_is_left_behind(tmp_path: Path) -> None:
     start = "[sys.executable, '-S', '-c', 'import time; time.sleep(60)']"
     code = f"import subprocess, sys; print(subprocess.Popen({start}).pid)"
-    orphan = int(measure(code, tmp_path).text)
-    for _ in range(50):
-        if not psutil.pid_exists(orphan) or psutil.Process(orphan).status() == psutil.STATUS_ZOMBIE:
-            return
+    assert gone(int(measure(code, tmp_path).text))
+
+
+@linux
+def test_a_terminated_measurement_takes_its_command_along(tmp_path: Path) -> None:
+    inner = "[sys.executable, '-S', '-c', 'import os, time; print(os.getpid(), flush=True); time.sleep(60)']"
+    code = "import os, sys; from pathlib import Path; from medmamba.bench import process_tree; "
+    code += f"process_tree.run({inner}, dict(os.environ), Path({str(tmp_path / 'log')!r}))"
+    outer = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
+    while not (tmp_path / "log").is_file() or not (tmp_path / "log").read_text().endswith("\n"):
         time.sleep(0.1)
-    pytest.fail("the child outlived its command")
+        assert outer.poll() is None
+    outer.terminate()
+    assert outer.wait(20) == 128 + signal.SIGTERM
+    assert gone(int((tmp_path / "log").read_text()))

@@ -5,13 +5,14 @@ greatest logit in a block lies below the least of another cannot win there, and 
 positive is not painted there. Rounding to float16 changes neither: it keeps order, and the logits are float16 already.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from .linear import Taps, blend
+from .linear import ROUGH, Taps, at, blend, rough
 
 _CHANNELS = 16  # of a block at a time: bounds memory where every channel may win
 
@@ -26,20 +27,56 @@ class Block:
     alone: int | None
     """The axis that is resampled on its own."""
 
+    @property
+    def unchanged(self) -> bool:
+        """The logits are on the result's grid already."""
+        return not any(axis.neighbours for axis in self.axes)
+
     def resampled(self, channels: Tensor | slice) -> Tensor:
         """Logits of some channels on the result's grid, rounded to float16, as float32 (channels, a', b', c')."""
         return blend(self.logits[channels], self.axes, self.alone).float()
 
 
 def greatest(block: Block) -> Tensor | int:
-    """Index of the greatest channel in each voxel of the resampled block, int64 (a', b', c'); an int where it is one.
+    """Index of the greatest channel in each voxel of the resampled block, (a', b', c'); an int where it is one for all.
 
     The first channel wins ties; NaN is greatest, as in `numpy.argmax`.
     """
     flat = block.logits.flatten(1)
-    candidates = torch.nonzero(~(flat.amax(1) < flat.amin(1).max()))[:, 0]
+    high, low = flat.amax(1), flat.amin(1)
+    candidates = torch.nonzero(~(high < low.max()))[:, 0]
     if len(candidates) == 1:
         return int(candidates)
+    scale = float(torch.maximum(high.max(), -low.min()))
+    if block.unchanged or not math.isfinite(scale):
+        return _first_greatest(block, candidates)
+    winner, contested = _first_guess(block, candidates, scale)
+    voxels = contested.nonzero(as_tuple=True)
+    if len(voxels[0]):
+        exact = at(block.logits[candidates], block.axes, block.alone, voxels).float()
+        winner[voxels] = candidates[exact.argmax(0)].to(winner.dtype)
+    return winner
+
+
+def _first_guess(block: Block, candidates: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    """The greatest channel by arithmetic that is fast, and where the second is too close to it to trust that."""
+    best = second = winner = None
+    for some in candidates.split(_CHANNELS):
+        for channel, values in zip(some.tolist(), rough(block.logits[some], block.axes), strict=True):
+            if best is None or second is None or winner is None:
+                best, second = values, torch.full_like(values, -math.inf)
+                winner = torch.full_like(values, channel, dtype=torch.int16)
+                continue
+            second = torch.maximum(second, torch.minimum(best, values))
+            winner.masked_fill_(values > best, channel)
+            best = torch.maximum(best, values)
+    assert best is not None and second is not None and winner is not None
+    # rounding to float16 makes neighbours of one step equal; a step is at most 2^-10 of the value
+    return winner, best - second <= best.abs() * 2**-9.9 + (2 * ROUGH * scale + 1e-7)
+
+
+def _first_greatest(block: Block, candidates: Tensor) -> Tensor:
+    """The greatest channel by nnU-Net's arithmetic."""
     best = winner = None
     for some in candidates.split(_CHANNELS):
         value, index = block.resampled(some).max(0)
@@ -49,7 +86,7 @@ def greatest(block: Block) -> Tensor | int:
             continue
         better = (value > best) | (value.isnan() & ~best.isnan())
         best, winner = torch.where(better, value, best), torch.where(better, index, winner)
-    assert winner is not None  # the greatest minimum's own channel is always a candidate
+    assert winner is not None
     return winner
 
 

@@ -106,7 +106,6 @@ def predict(
 
 def _limits(max_ram: str, ours: tuple[str, ...], quick: bool, out: Path | None, as_json: bool) -> None:
     from medmamba.bench.predict_limits import run
-    from medmamba.bench.process_tree import MEASURE
 
     report = run(max_ram, ours, quick, out, _tell)
     if as_json:
@@ -119,7 +118,7 @@ def _limits(max_ram: str, ours: tuple[str, ...], quick: bool, out: Path | None, 
         typer.echo(f"{report.workload}\n  {report.command}")
         typer.echo(report.absent or f"{usage.wall:.0f} s ({usage.cpu:.0f} CPU s)")
         typer.echo(
-            f"peak {usage.peak / 2**30:.2f} GiB ({MEASURE}), without mapped files {usage.held / 2**30:.2f} GiB; "
+            f"peak {usage.peak / 2**30:.2f} GiB, without mapped files {usage.held / 2**30:.2f} GiB; "
             f"ceiling {report.limit / 2**30:.2f} GiB, enforced: {'kept' if report.kept else 'NOT KEPT'}"
         )
     if not report.kept:
@@ -146,7 +145,7 @@ def _show(report: "PredictReport") -> None:
     about = report.about
     versions = about["versions"]
     typer.echo(f"{about['device']}, {about['threads']} threads for each, torch {versions['torch']}, {about['date']}")
-    typer.echo(f"nnU-Net {versions['nnunetv2']}, medmamba {versions['medmamba']}; memory: {MEASURE} of all processes\n")
+    typer.echo(f"nnU-Net {versions['nnunetv2']}, medmamba {versions['medmamba']}; memory of all processes: {MEASURE}\n")
     for one in report.compared:
         _show_one(one)
 

@@ -17,11 +17,12 @@ _EVERY = 0.05
 """Seconds between two looks at the memory."""
 _SHARE = 0.05
 """Most of one core that the looks may take: large processes are looked at less often."""
-_ROLLUP = "smaps_rollup"
-_HELD = ("Pss_Anon:", "Pss_Shmem:")
-MEASURE = "sum of PSS" if Path("/proc/self", _ROLLUP).exists() else "sum of USS"
-"""How memory is added up over processes, pages that they share counted once: each process bears its share of them
-(PSS, Linux), or only its own are counted (USS, elsewhere)."""
+_ROLLUP = Path("/proc/self/smaps_rollup")
+_TELLS = _ROLLUP.exists() and "Pss_Anon:" in _ROLLUP.read_text()
+MEASURE = "private and shared memory, each page once, and mapped files once" if _TELLS else "sum of USS"
+"""How the memory of several processes is added up. Linux: each process bears its share of anonymous and shared pages
+(PSS), and of mapped files, which are mostly the same libraries, those of the process that has most of them resident.
+PSS of libraries would depend on what else runs on the machine. Elsewhere: what each process has for itself (USS)."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,9 @@ class Usage:
     cpu: float
     """Seconds that all its processes worked, in user and system mode."""
     peak: int
-    """Most bytes of resident memory at once, all processes (see MEASURE), mapped files included. Sampled."""
+    """Most bytes of resident memory at once, all processes together (see MEASURE). Sampled."""
     held: int
-    """The same without mapped files, which the system can drop at any time. Where it does not tell: as `peak`."""
+    """The same without mapped files, which the system can drop at any time. Elsewhere than on Linux: as `peak`."""
     processes: int
     """Most processes at once."""
     code: int
@@ -139,12 +140,13 @@ class _Watch:
     def _look(self) -> None:
         sizes = []
         for process in _family(self._pid):
-            with suppress(psutil.Error, OSError, ValueError):  # it has just ended
+            with suppress(psutil.Error, OSError, KeyError):  # it has just ended
                 sizes.append(memory_of(process))
                 times = process.cpu_times()
                 self._cpu[process.pid, process.create_time()] = times.user + times.system
-        self.peak = max(self.peak, sum(size for size, _ in sizes))
-        self.held = max(self.held, sum(size for _, size in sizes))
+        held = sum(own for own, _ in sizes)
+        self.peak = max(self.peak, held + max((mapped for _, mapped in sizes), default=0))
+        self.held = max(self.held, held)
         self.processes = max(self.processes, len(sizes))
 
 
@@ -166,14 +168,17 @@ def _family(pid: int) -> list[psutil.Process]:
 
 
 def memory_of(process: psutil.Process) -> tuple[int, int]:
-    """Bytes of a process, shared pages in its share: (all that is resident, the same without mapped files)."""
-    if not Path("/proc/self", _ROLLUP).exists():
-        size = int(process.memory_full_info().uss)
-        return size, size
-    lines = Path("/proc", str(process.pid), _ROLLUP).read_text().splitlines()[1:]
-    sizes = {name: int(size) * 1024 for name, size, *_ in map(str.split, lines)}
-    whole = sizes["Pss:"]
-    return whole, sum(sizes[name] for name in _HELD) if all(name in sizes for name in _HELD) else whole
+    """Resident bytes of a process: (its share of what is anonymous or shared between processes, mapped files)."""
+    if not _TELLS:
+        return int(process.memory_full_info().uss), 0
+    shares, whole = (_sizes(process.pid, name) for name in ("smaps_rollup", "status"))
+    return shares["Pss_Anon"] + shares["Pss_Shmem"], whole["RssFile"]
+
+
+def _sizes(pid: int, name: str) -> dict[str, int]:
+    """Lines "Name:  12 kB" of a file of /proc, in bytes."""
+    lines = (line.split() for line in Path("/proc", str(pid), name).read_text().splitlines() if line.endswith(" kB"))
+    return {words[0].rstrip(":"): int(words[-2]) * 1024 for words in lines}
 
 
 def _tail(log: Path, lines: int = 20) -> str:

@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from itertools import permutations
 from typing import Any
 
 import torch
@@ -46,6 +47,7 @@ _MOST = 1 << 16
 _MOST_VOXELS = 1 << 28
 _MOST_ENTRIES = 64
 """Of one list."""
+_ORDERS = [list(order) for order in permutations(range(3))]
 
 
 def classes() -> tuple[str, ...]:
@@ -79,6 +81,16 @@ def check_plans(plans: Mapping[str, Any], configuration: str) -> None:
     patch = _list(chosen, "patch_size")
     if not all(type(size) is int and size > 0 for size in patch) or math.prod(patch) > _MOST_VOXELS:
         raise refused(f"has a patch size that cannot be, {patch}")
+    _check_geometry(plans, _list(chosen, "spacing"), len(patch))
+
+
+def _check_geometry(plans: Mapping[str, Any], spacing: list[Any], axes: int) -> None:
+    if len(spacing) != axes or not all(type(step) in (int, float) and 0 < step < _MOST for step in spacing):
+        raise refused(f"has a spacing that cannot be, {spacing}")
+    forward, backward = (plans.get(f"transpose_{way}", [0, 1, 2]) for way in ("forward", "backward"))
+    undone = [forward[axis] for axis in backward] if forward in _ORDERS and backward in _ORDERS else None
+    if undone != [0, 1, 2]:
+        raise refused("has plans whose transpose_forward and transpose_backward do not undo each other")
 
 
 def _check_imports(architecture: Mapping[str, Any]) -> None:

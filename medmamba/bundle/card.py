@@ -16,7 +16,7 @@ def _printable(text: str) -> str:
 
 Text = Annotated[str, Field(max_length=4000), AfterValidator(_printable)]
 Name = Annotated[str, Field(max_length=200), AfterValidator(_printable)]
-Fold = Annotated[str, Field(pattern=r"^(\d{1,3}|all)$")]
+Fold = Annotated[str, Field(pattern=r"^([0-9]{1,3}|all)$")]
 LabelValue = Annotated[int, Field(ge=0, le=65535)]
 
 

@@ -156,7 +156,7 @@ class Tar(Container):
         except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
             return None
         except UnicodeDecodeError as error:
-            raise refused("has a file whose name is not UTF-8") from error
+            raise refused("has an entry whose name is not UTF-8") from error
         except tarfile.HeaderError as error:
             why = "is no uncompressed .tar" if offset == 0 else "is cut off or damaged"
             raise refused(f"{why} ({error} at byte {offset})", "Copy it again; do not compress it.") from error

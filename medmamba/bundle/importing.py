@@ -4,7 +4,6 @@ A results folder of nnU-Net's brings its plans; so does U-Mamba's, whose trainer
 say. A single file of weights brings none: what images it takes has to be said.
 """
 
-import warnings
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -117,9 +116,7 @@ def _of_folder(
     files = checkpoint_files(folder, folds, checkpoint)
     contents = [checkpoints.read(file) for file in files]
     trainer, configuration = _trainer(contents[0], files[0])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # nnU-Net's about plans of older versions
-        ours = carried_network(resolve(deepcopy(plans), configuration))
+    ours = carried_network(resolve(plans, configuration))
     original = upstream or (None if ours else _FOREIGN.get(trainer))
     if original is None:
         model = load_folder(folder, folds, checkpoint)
@@ -159,9 +156,7 @@ def _of_file(
         raise ConfigError(f"{upstream} registers images; nnU-Net's folders hold none of it.", "Give its file.")
     plans, dataset = _plans(images, wording.name or upstream)
     configuration = images.configuration
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        chosen = resolve(plans, configuration)
+    chosen = resolve(plans, configuration)
     channels = len(dataset.get("channel_names") or dataset["modality"])
     arguments = originals.with_sizes(
         upstream, {**_planned(upstream, chosen), **given}, channels, _outputs(upstream, dataset)

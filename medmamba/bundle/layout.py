@@ -16,7 +16,7 @@ PREVIOUS = "previous/"
 """In a cascade: where the earlier stage's files lie."""
 SCHEMA = 1
 DOCUMENTS = (CARD, PLANS, DATASET, FINGERPRINT, EXPECTED)
-_NAME = re.compile(rf"({PREVIOUS})?({'|'.join(map(re.escape, DOCUMENTS))}|fold_(\d{{1,3}}|all)\.safetensors)")
+_NAME = re.compile(rf"({PREVIOUS})?({'|'.join(map(re.escape, DOCUMENTS))}|fold_([0-9]{{1,3}}|all)\.safetensors)")
 MOST_FILES = 256
 MANIFEST_BYTES = 1 << 20
 DOCUMENT_BYTES = 16 << 20

@@ -9,7 +9,7 @@ from typing import Any
 from .layout import MANIFEST, check_name, most_bytes, parse, refused, serialise
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_CREATED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+_CREATED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 
 
 def sha256(content: bytes) -> str:

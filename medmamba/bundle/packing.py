@@ -109,7 +109,7 @@ def _stage(model: LoadedModel, facts: Facts, card: Card, prefix: str) -> Iterato
 
 def reduced_plans(plans: Mapping[str, Any], configuration: str) -> dict[str, Any]:
     """The plans of one configuration, with what it inherits; of the machine they were made on they say nothing."""
-    chosen = resolve(plans, configuration)
+    chosen = {key: value for key, value in resolve(plans, configuration).items() if key != "inherits_from"}
     stamp = {key: value for key, value in (plans.get(STAMP) or {}).items() if key in ("network", "preset")}
     kept = {key: value for key, value in plans.items() if key not in ("configurations", STAMP)}
     return {**kept, "configurations": {configuration: chosen}, **({STAMP: stamp} if stamp else {})}

@@ -93,8 +93,9 @@ def _loading(file: Path, name: str, kind: str, *arguments: Any) -> Any:
         raise SetupError(
             "Ed25519 signatures need the package cryptography.", "Run: pip install 'medmamba[sign]'"
         ) from error
+    content = _bytes(file)
     try:
-        key = getattr(serialization, name)(_bytes(file), *arguments)
+        key = getattr(serialization, name)(content, *arguments)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise ConfigError(
             f"{file} holds no {kind} in PEM form without a password.", f"Make one: {_MAKE_KEYS}"

@@ -81,13 +81,12 @@ def parse_weights(raw: bytes, name: str) -> dict[str, Tensor]:
 
 def check_header(raw: bytes, name: str) -> None:
     """Refuse what is no safetensors file, or one whose header is out of bounds, before a library parses it."""
-    for magic, kind in _PICKLES.items():
-        # Eight bytes of length come first: a real header of that length would end in zeros.
-        if raw.startswith(magic) and not raw[4:8] == b"\0\0\0\0":
-            raise refused(f"has a {name} that is {kind}: it could run code, and is not read")
     if len(raw) < 8:
         raise refused(f"has a {name} of {len(raw)} bytes, which is no safetensors file")
     (length,) = struct.unpack("<Q", raw[:8])
+    for magic, kind in _PICKLES.items():
+        if raw.startswith(magic) and length > HEADER_BYTES:  # else these bytes are a length after all
+            raise refused(f"has a {name} that is {kind}: it could run code, and is not read")
     if length > HEADER_BYTES:
         raise refused(f"has a {name} with a header of {length} bytes; at most {HEADER_BYTES} are read")
     if 8 + length > len(raw):

@@ -111,6 +111,13 @@ def require_channels(case: Case, recipe: Recipe) -> None:
         )
 
 
+def require_known(path: Path, recipe: Recipe) -> None:
+    """Raise DataError when a file is there and its ending is none of those that the model is given."""
+    if path.is_file() and not ending_of(path, recipe):
+        ends = ", ".join(endings(recipe))
+        raise DataError(f"{path} has no ending that this model's images have.", f"Convert it to one of {ends}.")
+
+
 def _present(path: Path, recipe: Recipe) -> Path:
     if not path.exists() and not path.is_symlink():
         takes = f"The model was trained on {len(recipe.channels)} channel(s), files *{recipe.file_ending}."

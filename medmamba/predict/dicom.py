@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ class Series:
     """(x, y, z)."""
     spacing: tuple[float, float, float]
     """mm, (x, y, z)."""
+    several_scales: bool = False
+    """Whether each slice has a rescale slope and intercept of its own, as in PET."""
     warnings: tuple[str, ...] = ()
 
 
@@ -49,6 +52,8 @@ class _Slice:
     """Direction cosines of the rows, then of the columns."""
     pixel: tuple[float, float]
     """mm, (x, y)."""
+    scale: tuple[str, str]
+    """Rescale intercept and slope."""
 
 
 def holds_dicom(paths: Iterable[Path]) -> bool:
@@ -76,6 +81,12 @@ def find_series(folder: Path) -> Series:
     """
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder with a DICOM series.", "Check the path.")
+    return _find_series(folder.absolute(), folder.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=16)
+def _find_series(folder: Path, changed: int) -> Series:
+    """`find_series`, remembered while the folder stays as it is: the header is asked for before the image is read."""
     sitk.ProcessObject.GlobalWarningDisplayOff()  # what GDCM warns of on the terminal is judged here
     found = {}
     for identifier in sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder)):
@@ -101,6 +112,8 @@ def read_series(series: Series) -> Any:
     reader = sitk.ImageSeriesReader()
     reader.SetImageIO("GDCMImageIO")
     reader.SetFileNames(series.files)
+    if series.several_scales:  # else ITK rounds all slices to the type of the first one
+        reader.SetOutputPixelType(sitk.sitkFloat32)
     try:
         image = reader.Execute()
     except RuntimeError as error:
@@ -150,7 +163,7 @@ def _slice(path: str) -> _Slice:
     spacing = header.GetSpacing()
     if not min(spacing[:2]) > 0:
         raise DataError(f"{path} has a pixel spacing of zero.", "Find the true pixel size and write it into the file.")
-    return _Slice(path, size[:2], place, turn, spacing[:2])
+    return _Slice(path, size[:2], place, turn, spacing[:2], (_tag(header, "0028|1052"), _tag(header, "0028|1053")))
 
 
 def _regular(folder: Path, slices: list[_Slice]) -> Series:
@@ -172,7 +185,11 @@ def _regular(folder: Path, slices: list[_Slice]) -> Series:
     warnings: list[str] = []
     distance = _header(first.path).GetSpacing()[-1] if len(slices) == 1 else _distance(folder, slices, normal, warnings)
     shape = (first.size[0], first.size[1], len(slices))
-    return Series(folder, tuple(one.path for one in slices), shape, (*first.pixel, distance), tuple(warnings))
+    if len(slices) == 1:
+        warnings.append(f"{folder} holds one slice: is the series whole?")
+    scales = len({one.scale for one in slices}) > 1
+    names = tuple(one.path for one in slices)
+    return Series(folder, names, shape, (*first.pixel, distance), scales, tuple(warnings))
 
 
 def _distance(folder: Path, slices: list[_Slice], normal: NDArray[np.float64], warnings: list[str]) -> float:

@@ -1,6 +1,5 @@
 """Shape and spacing of a case from its headers alone."""
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,15 @@ import SimpleITK as sitk
 from nibabel.orientations import io_orientation
 
 from ..data.check.file import UnusableError, readable
+from ..data.check.geometry import numbers
+from ..data.check.nifti import read_geometry
 from ..data.integrity import refusal
 from ..data.nifti import is_nifti
-from .cases import Case
+from ..errors import DataError
+from .cases import Case, require_known
 from .dicom import find_series
 from .images import FAR
+from .pictures import stack_spacing
 from .recipe import Recipe
 
 
@@ -26,7 +29,7 @@ class Header:
     shape: tuple[int, int, int]
     """(z, y, x), in the order in which `images.read` gives them."""
     spacing: tuple[float, float, float]
-    """mm, (z, y, x). Of TIFF stacks always 1: theirs lies in another file."""
+    """mm, (z, y, x)."""
     channels: int
     voxel_bytes: int = 4
     """Bytes of one stored voxel: while a channel is read, it is in memory so and as float32."""
@@ -44,21 +47,39 @@ def probe(case: Case, recipe: Recipe) -> Header:
     try:
         with readable(path):
             pass
+        require_known(path, recipe)
         if recipe.reader in ("flat", "tiff"):
-            return _picture(path, recipe, channels)
+            return _picture(case, recipe)
         if is_nifti(path) and recipe.reader != "itk":
             return _nibabel(path, recipe, channels)
         return _itk(path, recipe, channels)
     except UnusableError as error:
         raise refusal(path, error.kind, error.text) from error
-    except (RuntimeError, OSError, ValueError, KeyError, EOFError, nibabel.filebasedimages.ImageFileError) as error:
-        said = str(error).strip().splitlines()
-        raise refusal(path, "not-an-image", f"No header is found: {said[-1] if said else error!r}") from error
+    except DataError:
+        raise
+    except Exception as error:  # each reader has its own for headers that it cannot make sense of
+        raise _explained(path, error) from error
+
+
+def _explained(path: Path, error: Exception) -> DataError:
+    """What is wrong with a header, in the words of the check where it knows better than the reader."""
+    said = (str(error).strip() or type(error).__name__).splitlines()[-1]
+    if not is_nifti(path):
+        return refusal(path, "not-an-image", f"No header is found: {said}")
+    try:
+        read_geometry(path)
+    except UnusableError as better:
+        return refusal(path, better.kind, better.text)
+    except Exception as other:  # no header at all can be made of these bytes
+        return refusal(path, "damaged", f"Its header cannot be read: {other}")
+    return refusal(path, "reader-refuses", f"The reader says: {said}")
 
 
 def _turned(shape: Any, spacing: Any, affine: Any, channels: int, size: int) -> Header:
     """A header in (z, y, x) from the file's (x, y[, z]); with an affine turned to RAS."""
     edges = np.abs(np.array(spacing[: len(shape)], np.float64))
+    if not (np.isfinite(edges).all() and edges.all()):
+        raise UnusableError("spacing-invalid", f"The spacing is {numbers(edges.tolist())} mm.")
     if len(shape) == 2:
         return Header((1, shape[1], shape[0]), (float(edges.max()) * FAR, edges[1], edges[0]), channels, size)
     if len(shape) != 3:
@@ -90,7 +111,8 @@ def _nibabel(path: Path, recipe: Recipe, channels: int) -> Header:
     return _turned(image.shape, image.header.get_zooms(), affine, channels, image.get_data_dtype().itemsize)
 
 
-def _picture(path: Path, recipe: Recipe, channels: int) -> Header:
+def _picture(case: Case, recipe: Recipe) -> Header:
+    path, channels = case.files[0], len(recipe.channels)
     if recipe.reader == "flat":
         from PIL import Image
 
@@ -102,5 +124,5 @@ def _picture(path: Path, recipe: Recipe, channels: int) -> Header:
     with tifffile.TiffFile(path) as file:
         shape, size = file.series[0].shape, file.series[0].dtype.itemsize
     if len(shape) != 3:
-        raise UnusableError("dimensions", f"Has the shape {shape}; this model takes stacks of slices.")
-    return Header(shape, (1.0, 1.0, 1.0), channels, math.ceil(size))
+        raise UnusableError("dimensions", f"Has the shape {numbers(shape)}; this model takes stacks of slices.")
+    return Header(shape, stack_spacing(case, recipe, []), channels, size)

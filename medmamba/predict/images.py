@@ -14,7 +14,7 @@ from ..data.integrity import refusal
 from ..data.nifti import is_nifti
 from ..errors import DataError
 from . import volumes
-from .cases import Case, require_channels
+from .cases import Case, require_channels, require_known
 from .pictures import read_pictures, stack_spacing
 from .recipe import Recipe
 from .volumes import Volume
@@ -61,6 +61,8 @@ def read(case: Case, recipe: Recipe) -> Image:
     whatever nnU-Net fails on or would take for something else: damaged and mistaken files, NaN, channels of several
     shapes or more than 0.1 voxel edges apart, a picture for a model of volumes.
     """
+    for path in case.files:
+        require_known(path, recipe)
     if recipe.reader in ("flat", "tiff"):
         return _of_pictures(case, recipe)
     require_channels(case, recipe)

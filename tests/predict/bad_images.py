@@ -254,6 +254,12 @@ def nifti_2(path: Path) -> None:
 
 
 @whole
+def ending_of_another_kind(folder: Path, good: Case, wanted: Recipe) -> tuple[Case, Recipe]:
+    sitk.WriteImage(itk_image(voxels(), affine()), str(folder / "case.hdr"))
+    return replace(case(folder / "case.hdr"), name="case"), recipe()
+
+
+@whole
 def missing_channel(folder: Path, good: Case, wanted: Recipe) -> tuple[Case, Recipe]:
     return replace(good, files=good.files[:1], numbers=(0,)), wanted
 

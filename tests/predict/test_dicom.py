@@ -88,6 +88,28 @@ def test_rounded_positions_are_taken_for_even_and_told(tmp_path: Path) -> None:
     assert np.array_equal(sitk.GetArrayFromImage(read_series(series)), voxels().T)
 
 
+def test_slices_with_scales_of_their_own_keep_their_fractions(tmp_path: Path) -> None:
+    def scaled(number: int, part: sitk.Image) -> None:
+        part.SetMetaData("0028|1052", "0")
+        part.SetMetaData("0028|1053", "1")
+
+    array = voxels()
+    for path in save_series(tmp_path, array, change=scaled).iterdir():
+        if path.name != "000.dcm":  # the first slice: ITK takes the type of all from it
+            content = bytearray(path.read_bytes())
+            value = content.index(b"1 ", content.index(b"\x28\x00\x53\x10"))
+            content[value : value + 2] = b".5"
+            path.write_bytes(content)
+    image = sitk.GetArrayFromImage(read_series(find_series(tmp_path)))
+    assert np.array_equal(image, array.T * np.array([1, *[0.5] * 6])[:, None, None])
+
+
+def test_one_slice_is_told(tmp_path: Path) -> None:
+    series = find_series(save_series(tmp_path, voxels((5, 6, 1))))
+    assert "holds one slice" in series.warnings[0]
+    assert read_series(series).GetSize() == series.shape == (5, 6, 1)
+
+
 def test_a_damaged_slice_is_refused(tmp_path: Path) -> None:
     path = sorted(save_series(tmp_path).iterdir())[2]
     path.write_bytes(path.read_bytes()[:-30])

@@ -1,3 +1,4 @@
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,7 @@ def test_headers_of_series_slices_pictures_and_stacks(tmp_path: Path) -> None:
     imsave(tmp_path / "p.png", voxels((4, 6, 3), np.uint8), check_contrast=False)
     agrees(case(tmp_path / "p.png"), recipe("flat", ("r", "g", "b"), ".png", (8, 8)))
     tifffile.imwrite(tmp_path / "t.tif", voxels((5, 4, 6), np.uint16), photometric="minisblack")
+    (tmp_path / "t.json").write_text('{"spacing": [3, 2, 1]}')
     agrees(case(tmp_path / "t.tif"), recipe("tiff", ending=".tif"))
 
 
@@ -66,6 +68,28 @@ def test_what_is_no_image_is_refused(tmp_path: Path, name: str, content: bytes, 
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=name.replace(".", r"\.")):
         probe(case(tmp_path / name), recipe(reader))
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"pixdim": [1, 0, 1, 1, 0, 0, 0, 0]}, "spacing"),
+        ({"forms": (0, 1), "srow_y": [0, 0, 0, 0]}, "degenerate axes"),
+        ({"forms": (0, 1), "srow_x": [np.nan, 0, 0, 0]}, "degenerate axes|reader refuses"),
+        ({"dim": [9, 5, 6, 7, 1, 1, 1, 1]}, "number of dimensions"),
+        ({"datatype": 77}, "cannot be used"),
+    ],
+)
+@pytest.mark.parametrize("reader", READERS)
+def test_headers_that_make_no_sense_are_refused_when_the_image_is_read(
+    tmp_path: Path, reader: Reader, fields: dict, sentence: str
+) -> None:
+    """The header alone may pass, but fails with nothing else than a sentence."""
+    one, wanted = case(save(tmp_path / "c.nii.gz", **fields)), recipe(reader)
+    with suppress(DataError):
+        assert min(probe(one, wanted).spacing) > 0
+    with pytest.raises(DataError, match=sentence):
+        read(one, wanted)
 
 
 def test_real_headers(shared_data: Path) -> None:

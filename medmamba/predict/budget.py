@@ -16,7 +16,7 @@ from .. import runtime
 from ..errors import ConfigError, SetupError
 from .export import export_bytes
 from .preprocess import Place, network_spacing, preprocess_bytes
-from .recipe import Recipe
+from .recipe import LoadedModel, Recipe
 from .resample import new_shape
 from .tiles import Grid
 
@@ -25,6 +25,7 @@ _ROWS, _FEW_ROWS = 32, 4
 """Of logits that are handed on at a time."""
 _SUM, _FLOAT = 2, 4
 """Bytes of a sum of logits, and of a voxel of an image or of the network's output."""
+_MAPS = 400
 _SPARE = 0.03
 """Share of a ceiling that is left free, for what allocators and libraries take that nobody counts."""
 
@@ -37,13 +38,34 @@ class Sizes(Protocol):
         """How many sets of weights there are."""
         ...
 
-    def activation_bytes(self, batch: int = 1) -> int:
+    def activation_bytes(self) -> int:
         """One call's peak, its output included."""
         ...
 
     def weight_bytes(self) -> int:
         """All folds' weights in the form in which they run."""
         ...
+
+
+@dataclass(frozen=True)
+class Rough:
+    """More than most networks take, known at once: telling exactly takes seconds of imports."""
+
+    model: LoadedModel
+
+    @property
+    def folds(self) -> int:
+        """How many sets of weights there are."""
+        return len(self.model.weights)
+
+    def activation_bytes(self) -> int:
+        """Maps of a U-Net with its skips at full resolution, and three outputs."""
+        recipe = self.model.recipe
+        return _FLOAT * prod(recipe.patch_size) * (_MAPS + 3 * recipe.heads)
+
+    def weight_bytes(self) -> int:
+        """float32, and once more in a form of their own."""
+        return sum(2 * _FLOAT * tensor.numel() for weights in self.model.weights for tensor in weights.values())
 
 
 class ImageSize(Protocol):
@@ -103,8 +125,10 @@ class Estimate:
     """Beyond the image, with its result."""
     data: int
     """What the network sees of the image."""
-    network: int
-    """Weights of all folds as they run, and one call."""
+    weights: int
+    """Of all folds, as they run."""
+    activations: int
+    """One call of the network, its output included."""
     tile: int
     """The network's output for one tile."""
     row: int
@@ -133,8 +157,9 @@ class Estimate:
         """The most that is held while the case is in the network, by that plan."""
         sums = self.row * (plan.rows if plan.sums_on_disk else self.ring)
         kept = self.tile * self.folds if plan.keep_uniform else 0
-        network = (0 if plan.data_on_disk else self.data) + self.network + sums + kept + self.export
-        return self.base + max(network, self.output)
+        data = 0 if plan.data_on_disk else self.data
+        network = data + self.weights + sums + kept + max(self.activations, self.export)
+        return self.base + max(network, self.weights + self.output)
 
     def preparing(self, plan: Plan | None = None) -> int:
         """The most that preparing takes, beyond what the process holds."""
@@ -153,7 +178,8 @@ class Estimate:
             "the image": self.input,
             "preprocessing": self.preprocessing,
             "the preprocessed image": self.data,
-            "the network": self.network,
+            "the network's weights": self.weights,
+            "the network at work": self.activations,
             "sums of logits": self.row * self.ring,
             "export": self.export,
             "the label map": self.output,
@@ -182,7 +208,8 @@ def estimate(
         input=_FLOAT * voxels * len(recipe.channels),
         preprocessing=preprocess_bytes(place.shape, place.network_shape, inputs, recipe),
         data=_FLOAT * seen * inputs,
-        network=runner.weight_bytes() + runner.activation_bytes(),
+        weights=runner.weight_bytes(),
+        activations=runner.activation_bytes(),
         tile=_FLOAT * recipe.heads * prod(recipe.patch_size),
         row=_SUM * recipe.heads * prod(grid.padded[1:]) * runner.folds,
         ring=grid.rows,
@@ -225,9 +252,14 @@ def require(estimate: Estimate, max_ram: int | None, case: str, limit: str = "--
     )
 
 
+def is_easy(rough: Estimate) -> bool:
+    """Whether half of what is free is enough for a case by a generous estimate, so that no better one is needed."""
+    return 2 * rough.peak(_PLANS[0]) <= _ceiling(None)
+
+
 def fits_gpu(estimate: Estimate, free: int) -> tuple[bool, bool]:
     """Whether (the sums, the image) fit on a GPU with `free` bytes besides the network."""
-    left = int(free * (1 - _SPARE)) - estimate.network
+    left = int(free * (1 - _SPARE)) - estimate.weights - estimate.activations
     sums = estimate.row * estimate.ring + estimate.tile * (1 + estimate.folds)
     return sums <= left, estimate.data + (sums if sums <= left else 0) <= left
 

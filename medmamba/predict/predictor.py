@@ -23,6 +23,7 @@ from .preprocess import Place, preprocess
 from .properties import write_properties
 from .recipe import LoadedModel, Recipe
 from .runner import Runner
+from .scratch import let_go
 from .window import OnTile, Tally, WindowMemory, slabs
 from .writing import write_labels
 
@@ -138,7 +139,8 @@ class Predictor:
         self.step_size = max(step_size, _FAST_STEP) if fast else step_size
         self.max_ram = None if max_ram is None else parse_size(max_ram)
         self.max_vram = None if max_vram is None else parse_size(max_vram)
-        self.scratch = Path(tempfile.gettempdir()) if scratch is None else Path(scratch)
+        self.scratch = Path(tempfile.gettempdir() if scratch is None else scratch)
+        self.scratch.mkdir(parents=True, exist_ok=True)
         self.device = runtime.device(device)
         if self.max_ram is None and engine and self.device.type == "cpu":
             from ..engine import reuse_memory
@@ -159,6 +161,8 @@ class Predictor:
                 fast=fast,
                 scratch=scratch,
             )
+        if self.max_ram is not None:
+            self.runner.activation_bytes()  # what it imports is part of the process from now on
         self._base = budget.resident_memory()
         self._running: tuple[Estimate, Plan] | None = None
         self._asked: dict[Case, Estimate | None] = {}
@@ -187,11 +191,16 @@ class Predictor:
     # ---- memory
 
     def estimate(self, header: Header) -> Estimate:
-        """What a case of this header takes in memory."""
-        own = budget.estimate(header, self.recipe, self.runner, self.step_size, self._base)
-        if self.earlier is None:
-            return own
-        return budget.in_two_stages(own, self.earlier.estimate(header))
+        """What a case of this header takes in memory; without a ceiling and with plenty to spare, more than that."""
+        if self.max_ram is None and self.device.type == "cpu":
+            rough = self._estimate(header, budget.Rough(self.model))
+            if budget.is_easy(rough):
+                return rough
+        return self._estimate(header, self.runner)
+
+    def _estimate(self, header: Header, network: budget.Sizes) -> Estimate:
+        own = budget.estimate(header, self.recipe, network, self.step_size, self._base)
+        return own if self.earlier is None else budget.in_two_stages(own, self.earlier.estimate(header))
 
     def plan(self, header: Header, name: str) -> tuple[Estimate, Plan]:
         """The estimate and the fastest way that stays within the ceiling. Raises SetupError when there is none."""
@@ -242,6 +251,7 @@ class Predictor:
         with seconds.of("preprocess"):
             scratch = self.scratch if plan.data_on_disk else None
             prepared.data, prepared.place = preprocess(image, spacing, self.recipe, scratch=scratch)
+            let_go(prepared.data)
         return prepared
 
     def finish(
@@ -379,12 +389,10 @@ class Predictor:
         """
         from .batch import run
         from .cases import find_cases
-        from .writing import roi_values
 
         cases = find_cases(images, self.recipe)
-        keep = None if roi is None else roi_values(roi, self.recipe)
         how: dict[str, Any] = {"resume": resume, "save_probabilities": save_probabilities, "jobs": jobs}
-        return run(self, cases, Path(output), roi=keep, watcher=watcher, **how).written
+        return run(self, cases, Path(output), roi=None if roi is None else tuple(roi), watcher=watcher, **how).written
 
 
 def _timed(parts: Iterator[Any], seconds: Seconds) -> Iterator[Any]:

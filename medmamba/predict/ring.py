@@ -1,13 +1,13 @@
 """A volume of which only some rows are held: row r of its first axis lies at r modulo the ring's length."""
 
-import mmap
-import tempfile
 from collections.abc import Iterator, Sequence
-from math import prod
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from .scratch import empty, let_go
 
 
 class Ring:
@@ -17,19 +17,15 @@ class Ring:
     ----------
     shape: with the rows that are held at a time.
     device: where they lie.
-    scratch: folder of a memory-mapped file that holds them; it has no name, so that nothing is left of it in any case.
+    scratch: folder of a memory-mapped file that holds them instead.
     """
 
     def __init__(self, shape: Sequence[int], device: torch.device, scratch: Path | None = None) -> None:
-        self._map: mmap.mmap | None = None
-        if scratch is None:
+        self._mapped = None if scratch is None else empty(tuple(shape), np.float16, scratch)
+        if self._mapped is None:
             self._values = torch.zeros(tuple(shape), dtype=torch.half, device=device)
-            return
-        scratch.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=scratch) as file:
-            file.truncate(prod(shape) * torch.half.itemsize)
-            self._map = mmap.mmap(file.fileno(), 0)
-        self._values = torch.frombuffer(self._map, dtype=torch.half).view(*shape)
+        else:
+            self._values = torch.from_numpy(self._mapped)
 
     def move(self, device: torch.device) -> None:
         """Take the sums to another device."""
@@ -68,6 +64,5 @@ class Ring:
         self.let_go()
 
     def let_go(self) -> None:
-        """Of a mapped file: give the pages in memory back to the system, which keeps them on the disk."""
-        if self._map is not None and hasattr(self._map, "madvise"):
-            self._map.madvise(mmap.MADV_DONTNEED)
+        """Of a mapped file: what was written need not be in memory any more."""
+        let_go(self._mapped)

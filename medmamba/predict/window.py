@@ -17,6 +17,7 @@ from ..errors import DataError, SetupError
 from .export import Slab
 from .recipe import Recipe
 from .ring import Ring
+from .scratch import let_go
 from .tiles import Corner, Grid, gaussian
 
 T = TypeVar("T")
@@ -99,8 +100,7 @@ def slabs(
     Raises DataError when the network's output, or a sum of it in float16, is not finite, and SetupError when a single
     tile is too much for the GPU.
     """
-    image = data if isinstance(data, Tensor) else torch.from_numpy(data)
-    return _Window(image, runner, recipe, step_size, memory or WindowMemory(), on_tile, tally or Tally(), case).run()
+    return _Window(data, runner, recipe, step_size, memory or WindowMemory(), on_tile, tally or Tally(), case).run()
 
 
 class _Window:
@@ -108,7 +108,7 @@ class _Window:
 
     def __init__(
         self,
-        image: Tensor,
+        source: NDArray[Any] | Tensor,
         runner: Network,
         recipe: Recipe,
         step_size: float,
@@ -117,9 +117,10 @@ class _Window:
         tally: Tally,
         case: str,
     ) -> None:
-        self.image, self.runner, self.memory, self.tally, self.case = image, runner, memory, tally, case
+        self.source, self.runner, self.memory, self.tally, self.case = source, runner, memory, tally, case
+        self.image = source if isinstance(source, Tensor) else torch.from_numpy(source)
         self.on_tile = on_tile or (lambda done, total: None)
-        depth, height, width = image.shape[1:]
+        depth, height, width = self.image.shape[1:]
         self.grid = Grid((depth, height, width), recipe.patch_size, step_size)
         self.heads = recipe.heads
         self.weights = gaussian(tuple(recipe.patch_size))
@@ -135,6 +136,7 @@ class _Window:
                 at_once = self.memory.batch  # it may become smaller in between
                 for first in range(0, len(band.corners), at_once):
                     self._tiles(band.corners[first : first + at_once], fold)
+            let_go(self.source)
             yield from self._final(emitted, band.final)
             emitted = band.final
 

@@ -135,9 +135,9 @@ def test_sums_in_a_mapped_file_and_tiles_in_batches(patch: tuple[int, ...], tmp_
     data = torch.randn(2, 15, 13, 11)
     runner = Torch([network(len(patch), 2, 3, seed) for seed in range(2)], (0, 1))
     want = together(slabs(data, runner, recipe(patch, 3)))
-    mapped = together(slabs(data, runner, recipe(patch, 3), memory=WindowMemory(scratch=tmp_path / "scratch")))
+    mapped = together(slabs(data, runner, recipe(patch, 3), memory=WindowMemory(scratch=tmp_path)))
     batched = together(slabs(data, runner, recipe(patch, 3), memory=WindowMemory(batch=5)))
-    assert torch.equal(want, mapped) and not list((tmp_path / "scratch").iterdir())
+    assert torch.equal(want, mapped) and not list(tmp_path.iterdir())
     torch.testing.assert_close(want, batched, atol=2e-3, rtol=2e-3)
 
 

@@ -9,10 +9,11 @@ from torch import Tensor, nn
 from ..errors import ConfigError
 from ..nnunet.recipe import make_recipe
 from ..predict.recipe import LoadedModel, Recipe
-from .architecture import build, build_registration, check_plans, failures
+from .architecture import build, build_registration, failures
 from .card import Card
 from .layout import CARD, DATASET, PLANS, PREVIOUS, refused, weight_name
 from .opened import Bundle, opened
+from .plans import check_dataset, check_plans
 from .weights import restored
 
 Folds = Sequence[int | str] | None
@@ -62,6 +63,7 @@ def _stage(bundle: Bundle, prefix: str, card: Card, folds: list[str], previous: 
     plans, dataset = bundle.document(prefix + PLANS), bundle.document(prefix + DATASET)
     configuration = card.configuration or ""
     check_plans(plans, configuration)
+    check_dataset(dataset)
     with failures("has plans that cannot be used"):
         recipe = make_recipe(plans, dataset, configuration, card.mirror_axes)
     _compare(card, recipe)
@@ -103,11 +105,13 @@ def _compare(card: Card, recipe: Recipe) -> None:
     said: dict[str, Any] = {
         "channels": list(card.channels),
         "labels": _tuples(card.labels),
+        "regions": None if card.regions_class_order is None else tuple(card.regions_class_order),
         "previous stage": card.previous_stage,
     }
     done = {
         "channels": list(recipe.channels),
         "labels": _tuples(recipe.labels),
+        "regions": recipe.regions_class_order,
         "previous stage": recipe.previous_stage,
     }
     for what, value in said.items():

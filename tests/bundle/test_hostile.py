@@ -365,6 +365,16 @@ def network_of_too_many_layers(folder: Path) -> None:
     in_plans(folder, deepen)
 
 
+@hostile("the file ending '/../../../.ssh/authorized_keys', which no image has")
+def file_ending_that_leads_elsewhere(folder: Path) -> None:
+    change(folder, "dataset.json", lambda dataset: dataset.update(file_ending="/../../../.ssh/authorized_keys"))
+
+
+@hostile("asks for num_threads = 100000")
+def a_hundred_thousand_threads(folder: Path) -> None:
+    in_plans(folder, lambda content: content["resampling_fn_seg_kwargs"].update(num_threads=100000))
+
+
 @hostile("has a patch size that cannot be")
 def absurd_patch(folder: Path) -> None:
     in_plans(folder, lambda content: content.update(patch_size=[100000, 100000, 100000]))

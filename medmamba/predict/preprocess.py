@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .crop import OUTSIDE, background, bounding_box, nonzero
+from .crop import background, bounding_box, nonzero
 from .labels import resample_labels
 from .recipe import Recipe, Resampling, WholeResampler
 from .resample import new_shape, resample
@@ -85,7 +85,12 @@ def preprocess(
         shape_after_cropping=data.shape[1:],
         network_shape=new_shape(data.shape[1:], own, target),
     )
-    outside = background(mask[box]) if previous is not None or _needs_mask(recipe) else None
+    outside: NDArray[Any] | None = None
+    if previous is not None or _needs_mask(recipe):
+        outside = background(mask[box])
+    if previous is not None:  # what the earlier stage labelled counts as inside, as in nnU-Net
+        labels = previous.transpose(recipe.transpose_forward)[box]
+        outside = np.where(labels == 0, outside, labels.astype(np.int16))
     del mask
     values = (normalize(data[channel], outside) for channel, normalize in enumerate(recipe.normalizers))
     if previous is None and scratch is None and data.flags.c_contiguous and place.network_shape == data.shape[1:]:
@@ -96,10 +101,8 @@ def preprocess(
     out = empty((len(data) + heads, *place.network_shape), np.float32, scratch)
     for channel, value in enumerate(values):
         _resampled(value[None], place, recipe, recipe.resample_image, out[channel : channel + 1])
-    if previous is not None:
-        labels = previous.transpose(recipe.transpose_forward)[box].astype(np.int16)
-        labels[(labels == 0) & (outside == OUTSIDE)] = OUTSIDE
-        _one_hot(labels, place, recipe, out[len(data) :])
+    if outside is not None and heads:
+        _one_hot(outside, place, recipe, out[len(data) :])
     return out, place
 
 
@@ -119,7 +122,7 @@ def _resampled(
         out[...] = np.asarray(how(data, place.network_shape, own, target))
 
 
-def _one_hot(labels: NDArray[np.int16], place: Place, recipe: Recipe, out: NDArray[np.float32]) -> None:
+def _one_hot(labels: NDArray[Any], place: Place, recipe: Recipe, out: NDArray[np.float32]) -> None:
     """The previous stage's labels on the network's grid, a channel for each of `recipe.foreground`."""
     own, target = network_spacing(place.spacing, recipe)
     how = recipe.resample_labels

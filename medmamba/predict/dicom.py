@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -89,8 +89,10 @@ def _find_series(folder: Path, changed: int) -> Series:
     """`find_series`, remembered while the folder stays as it is: the header is asked for before the image is read."""
     sitk.ProcessObject.GlobalWarningDisplayOff()  # what GDCM warns of on the terminal is judged here
     found = {}
+    seen: set[str] = set()
     for identifier in sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder)):
         names = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), identifier)
+        seen.update(Path(name).name for name in names)
         header = _header(names[0])
         if _tag(header, "0008|0060") not in _NO_IMAGE:
             found[identifier] = names, header
@@ -103,8 +105,29 @@ def _find_series(folder: Path, changed: int) -> Series:
         )
         raise DataError(f"{folder} holds {len(found)} DICOM series: {each}.", "Put each into a folder of its own.")
     ((names, _),) = found.values()
+    others = _passed_over(folder, seen, Path(names[0]))
     slices = [_slice(name) for name in names]
-    return _regular(folder, slices)
+    series = _regular(folder, slices)
+    return replace(series, warnings=(*series.warnings, *others))
+
+
+def _passed_over(folder: Path, seen: set[str], first: Path) -> list[str]:
+    """A warning for DICOM files that GDCM finds no image in. Those that say to be slices as `first` is are refused."""
+    others = [path for path in sorted(folder.iterdir()) if path.name not in seen and path.is_file() and _is_dicom(path)]
+    kind = _class(first)
+    for path in others:
+        if kind and _class(path) == kind:
+            raise DataError(f"{path} is a slice of the series that cannot be read.", "Copy the series again.")
+    shown = ", ".join(path.name for path in others[:3])
+    return [f"{folder}: {len(others)} DICOM file(s) without an image were passed over: {shown}"] if others else []
+
+
+def _class(path: Path) -> bytes:
+    """The SOP class in the preamble of a DICOM file; nothing where there is none."""
+    with path.open("rb") as file:
+        head = file.read(1024)
+    _, mark, rest = head.partition(b"\x02\x00\x02\x00UI")
+    return rest[2 : 2 + int.from_bytes(rest[:2], "little")] if mark else b""
 
 
 def read_series(series: Series) -> Any:

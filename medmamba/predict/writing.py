@@ -119,6 +119,7 @@ def _write_itk(labels: NDArray[Any], geometry: Geometry, file: Path) -> None:
     image.SetDirection(geometry.direction)
     try:
         sitk.WriteImage(image, str(file), useCompression=True)
+        del image
         written = sitk.ReadImage(str(file))
         whole = np.array_equal(sitk.GetArrayViewFromImage(written), labels)
     except RuntimeError as error:

@@ -110,11 +110,29 @@ def test_one_slice_is_told(tmp_path: Path) -> None:
     assert read_series(series).GetSize() == series.shape == (5, 6, 1)
 
 
-def test_a_damaged_slice_is_refused(tmp_path: Path) -> None:
-    path = sorted(save_series(tmp_path).iterdir())[2]
-    path.write_bytes(path.read_bytes()[:-30])
-    with pytest.raises(DataError, match=r"pixels cannot be decoded|unevenly apart|no DICOM image"):
+@pytest.mark.parametrize("keep", [0.5, 0.95])
+@pytest.mark.parametrize("name", ["000.dcm", "027.dcm", "081.dcm"])
+def test_a_damaged_slice_is_not_left_out(tmp_path: Path, name: str, keep: float) -> None:
+    path = save_series(tmp_path, voxels((30, 30, 7))) / name
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * keep)])
+    with pytest.raises(DataError, match=r"slice of the series that cannot be read|pixels cannot be decoded"):
         read_series(find_series(tmp_path))
+
+
+def test_files_without_an_image_are_told(tmp_path: Path) -> None:
+    (save_series(tmp_path) / "report.dcm").write_bytes(bytes(128) + b"DICM" + bytes(100))
+    assert "1 DICOM file(s) without an image were passed over: report.dcm" in find_series(tmp_path).warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("array", "sentence"),
+    [(voxels((5, 6, 7), np.uint8), r"multi-frame DICOM file \(7 frames\)"), (voxels((5, 6, 3), np.uint8), "in colour")],
+)
+def test_frames_and_colours_are_refused(tmp_path: Path, array: np.ndarray, sentence: str) -> None:
+    image = sitk.GetImageFromArray(array.T if array.shape[2] > 3 else array, isVector=array.shape[2] == 3)
+    sitk.WriteImage(image, str(tmp_path / "a.dcm"))
+    with pytest.raises(DataError, match=sentence):
+        find_series(tmp_path)
 
 
 def test_reports_beside_the_slices_are_no_series(tmp_path: Path) -> None:

@@ -186,6 +186,6 @@ def _words(row: "Row") -> str:
     labels = row.agreement
     if labels is None:
         return text
-    ties = "" if labels.ties is None else f", {labels.ties} of them ties"
+    ties = f", {labels.ties} of them ties" if labels.differing and labels.ties is not None else ""
     grid = "" if labels.same_grid else "; GEOMETRY DIFFERS"
     return f"{text}; {labels.differing} of {labels.voxels} voxels differ{ties}{grid}"

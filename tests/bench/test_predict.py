@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from medmamba.bench import predict, predict_workloads
+from medmamba.bench import predict
 from medmamba.bench.predict_report import STOCK, PredictOptions, Row
 from medmamba.bench.predict_workloads import Prepared
 from medmamba.bench.process_tree import Usage
-from medmamba.errors import ConfigError, DataError
+from medmamba.errors import ConfigError
 
 
 def usage(wall: float = 1.0, code: int = 0, text: str = "") -> Usage:
@@ -91,27 +91,7 @@ def test_commands_lie_beside_this_python() -> None:
     assert Path(predict.executable(predict.STOCK_COMMAND)).parent == Path(sys.executable).parent
 
 
-def test_workloads_change_as_asked() -> None:
-    many = predict_workloads.WORKLOADS["many"]
-    changed = predict_workloads.changed(
-        many, PredictOptions(size=(8, 9, 10), classes=70, features=2, network="segmamba")
-    )
-    assert changed.size == (8, 9, 10) and changed.model.classes == 70 and changed.model.network == "segmamba"
-    assert predict_workloads.changed(many, PredictOptions()) == many
-    quick = predict_workloads.changed(many, PredictOptions(quick=True))
-    assert quick.model.classes == 61 and np.prod(quick.size) < 1e5
-    assert "256x256x160 at 1x1x2 mm, network 171x171x214 at 1.5 mm, 61 classes" in predict_workloads.describe(many)
-
-
-def test_wrong_options_are_sentences(tmp_path: Path) -> None:
-    for options, message in (
-        (PredictOptions(workloads=("nothing",)), "There is no workload 'nothing'"),
-        (PredictOptions(model=tmp_path), "go together"),
-    ):
-        with pytest.raises(ConfigError, match=message):
-            predict_workloads.prepare(options, tmp_path)
-    with pytest.raises(DataError, match="no model folder"):
-        predict_workloads.prepare(PredictOptions(model=tmp_path, images=tmp_path), tmp_path)
+def test_wrong_options_are_sentences() -> None:
     with pytest.raises(ConfigError, match="There is no variant 'fp8'"):
         predict.run(PredictOptions(variants=("fp8",)))
     with pytest.raises(ConfigError, match="measure nothing"):

@@ -134,13 +134,15 @@ def _inside(folder: Path, recipe: Recipe) -> tuple[list[Path], list[Case]]:
     except OSError as error:
         raise DataError(f"{folder} cannot be listed: {error.strerror}.", "Check its permissions.") from error
     images = [path for path in entries if ending_of(path, recipe)]
-    if holds_dicom(path for path in entries if path not in set(images) and not path.is_dir()):
+    known = set(images)
+    others = [path for path in entries if path not in known]
+    if holds_dicom(path for path in others if not path.is_dir()):
         if images:
             problem = f"{folder} holds DICOM files and {_listed(images)}."
             raise DataError(problem, "Name the images that are meant, or move the others.")
         return [folder], []
     cases = []
-    for place in (path for path in entries if path.is_dir() and path not in set(images)):
+    for place in (path for path in others if path.is_dir()):
         if _is_series(place):
             images.append(place)
         elif channels := _channels_inside(place):

@@ -81,7 +81,7 @@ def find_series(folder: Path) -> Series:
     """
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder with a DICOM series.", "Check the path.")
-    return _find_series(folder.absolute(), folder.stat().st_mtime_ns)
+    return _find_series(folder, folder.stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=16)

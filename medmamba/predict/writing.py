@@ -1,6 +1,6 @@
 """Label maps written into the place of their image."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from .cases import Case, ending_of
 from .images import Geometry
 from .recipe import Recipe
 
+_ELSEWHERE = "Choose another output folder."
 _NIFTI = (".nii.gz", ".nii")
 _HELD = {".mhd": ".mha", ".nhdr": ".nrrd", ".jpg": ".png"}
 """Formats of two files, and one that loses: what the label map is written in instead."""
@@ -28,6 +29,15 @@ def output_name(case: Case, recipe: Recipe) -> str:
     if not ending:
         ending = ".nii.gz" if recipe.reader in ("itk", "nibabel", "nibabel-ras") else recipe.file_ending
     return case.name + _HELD.get(ending, ending)
+
+
+def require_apart(cases: Iterable[Case], output: Path, recipe: Recipe) -> None:
+    """Raise ConfigError when a label map in the folder `output` would take the place of an image."""
+    cases = list(cases)
+    images = {path.resolve() for case in cases for path in case.files}
+    for case in cases:
+        if (target := (output / output_name(case, recipe)).resolve()) in images:
+            raise ConfigError(f"The label map of case {case.name} would replace the image {target}.", _ELSEWHERE)
 
 
 def roi_values(names: Collection[str], recipe: Recipe) -> frozenset[int]:

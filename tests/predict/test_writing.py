@@ -20,7 +20,7 @@ from medmamba.predict import writing
 from medmamba.predict.cases import Case, find_cases
 from medmamba.predict.images import read
 from medmamba.predict.recipe import Reader
-from medmamba.predict.writing import output_name, roi_values, write_labels
+from medmamba.predict.writing import output_name, require_apart, roi_values, write_labels
 from tests.predict.made_images import ORIENTATIONS, affine, case, itk_image, recipe, save, save_series, voxels
 
 STOCK = {"itk": SimpleITKIO, "nibabel": NibabelIO, "nibabel-ras": NibabelIOWithReorient}
@@ -156,6 +156,17 @@ def test_slices_and_pictures_and_stacks(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_the_container_is_that_of_the_image(file: str, reader: Reader, name: str) -> None:
     assert output_name(case(Path(file)), recipe(reader)) == name
+
+
+def test_a_label_map_never_takes_the_place_of_an_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(tmp_path / "a.nii.gz")
+    save(tmp_path / "b_0000.nii.gz")
+    found = find_cases(tmp_path, recipe())
+    require_apart(found, tmp_path / "out", recipe())
+    require_apart(found[1:], tmp_path, recipe())
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"label map of case a would replace the image .*a\.nii\.gz"):
+        require_apart(found, Path("."), recipe())
 
 
 def test_values_above_8_bits_and_raw_labels(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ class Card(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    schema_version: Literal[1] = SCHEMA  # type: ignore[assignment]
+    schema_version: Annotated[int, Field(ge=SCHEMA, le=SCHEMA)] = SCHEMA
     name: Name
     version: Name = "1"
     task: Literal["seg", "reg"] = "seg"

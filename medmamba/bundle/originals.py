@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import ConfigError
+from ..errors import BundleError, ConfigError, DataError
 from ..networks import NetworkInfo, from_upstream, infos
 from ..nnunet import checkpoints
 from .weights import parse_weights
@@ -42,7 +42,11 @@ def read_weights(file: Path) -> Any:
     Raises DataError when the file is missing, damaged or holds anything else than tensors and plain values.
     """
     if file.suffix == ".safetensors" and file.is_file():
-        return parse_weights(file.read_bytes(), file.name)
+        try:
+            return parse_weights(file.read_bytes(), file.name)
+        except BundleError as error:
+            why = error.problem.removeprefix(f"The bundle has a {file.name} ")
+            raise DataError(f"{file} is a file of weights {why}", "Use another one.") from error
     return checkpoints.read_plain(file)
 
 

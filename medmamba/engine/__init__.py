@@ -10,6 +10,6 @@ True
 """
 
 from .accelerate import Accelerated, accelerate, best_dtype, describe
-from .memory import reuse_memory
+from .memory import reuse_memory, reuses_memory
 
-__all__ = ["Accelerated", "accelerate", "best_dtype", "describe", "reuse_memory"]
+__all__ = ["Accelerated", "accelerate", "best_dtype", "describe", "reuse_memory", "reuses_memory"]

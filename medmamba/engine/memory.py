@@ -4,6 +4,7 @@ import ctypes
 
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # of glibc's mallopt
 _NEVER = 2**31 - 1
+_state = {"reused": False}
 
 
 def reuse_memory() -> bool:
@@ -19,6 +20,12 @@ def reuse_memory() -> bool:
     try:
         libc = ctypes.CDLL(None)
         libc.gnu_get_libc_version  # noqa: B018 - raises where the C library is another one
-        return bool(libc.mallopt(_MMAP_MAX, 0)) and bool(libc.mallopt(_TRIM_THRESHOLD, _NEVER))
+        _state["reused"] = bool(libc.mallopt(_MMAP_MAX, 0)) and bool(libc.mallopt(_TRIM_THRESHOLD, _NEVER))
+        return _state["reused"]
     except (OSError, AttributeError, TypeError):
         return False
+
+
+def reuses_memory() -> bool:
+    """Whether `reuse_memory` has been called in this process, with success."""
+    return _state["reused"]

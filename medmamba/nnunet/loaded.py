@@ -20,13 +20,16 @@ Folds = Sequence[int | str] | None
 _LABEL_MAP = "label_map.json"
 
 
-def load_folder(folder: Path, folds: Folds = None, checkpoint: str = checkpoints.FINAL) -> LoadedModel:
-    """The model of a results folder, and of the stage before it in a cascade.
+def load_folder(
+    folder: Path, folds: Folds = None, checkpoint: str = checkpoints.FINAL, earlier_stage: bool = True
+) -> LoadedModel:
+    """The model of a results folder.
 
     Parameters
     ----------
     folder: nnU-Net's TRAINER__PLANS__CONFIGURATION, with plans.json, dataset.json and fold_X/`checkpoint`.
     folds: which to average, numbers or "all"; None: all numbered ones that have the checkpoint, else fold_all.
+    earlier_stage: in a cascade, read the model of the stage before it too, which lies beside it.
 
     Raises DataError when something of it is missing or damaged, ConfigError when it cannot be used.
     """
@@ -55,7 +58,7 @@ def load_folder(folder: Path, folds: Folds = None, checkpoint: str = checkpoints
             precision=wanted_precision(plans, configuration),
             trainer=trainer,
             label_map=_label_map(folder, plans),
-            previous=_previous(folder, recipe.previous_stage, folds, checkpoint),
+            previous=_previous(folder, recipe.previous_stage if earlier_stage else None, folds, checkpoint),
         )
 
 

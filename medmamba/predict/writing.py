@@ -131,7 +131,8 @@ def _write_itk(labels: NDArray[Any], geometry: Geometry, file: Path) -> None:
         sitk.WriteImage(image, str(file), useCompression=True)
         del image
         written = sitk.ReadImage(str(file))
-        whole = np.array_equal(sitk.GetArrayViewFromImage(written), labels)
+        found = sitk.GetArrayViewFromImage(written)
+        whole = found.shape == labels.shape and all(map(np.array_equal, found, labels))
     except RuntimeError as error:
         raise OSError(str(error).strip().splitlines()[-1].strip()) from error
     if not whole:  # ITK does not notice a full disk

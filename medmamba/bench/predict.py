@@ -151,9 +151,9 @@ def compare(ready: Prepared, options: PredictOptions, folder: Path, tell: Tell) 
 
 
 def why(usage: Usage) -> str:
-    """Why a run failed, in a line."""
-    last = (usage.text.splitlines() or ["no output"])[-1]
-    return f"failed: {f'signal {-usage.code}' if usage.code < 0 else f'exit code {usage.code}'}: {last[:200]}"
+    """Why a run failed: its exit code or signal and the last it said."""
+    last = " ".join([line.strip() for line in usage.text.splitlines() if line.strip()][-2:]) or "no output"
+    return f"failed: {f'signal {-usage.code}' if usage.code < 0 else f'exit code {usage.code}'}: {last[:400]}"
 
 
 def _once(side: Side, options: PredictOptions, output: Path) -> Usage:

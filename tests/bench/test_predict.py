@@ -53,7 +53,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         output = Path(command[-1])
         names.append(output.name)
         if output.name == "bf16":
-            return usage(code=1, text="first\nout of luck")
+            return usage(code=1, text="first\n\nout of luck\n0 done")
         output.mkdir(parents=True)
         labels = np.zeros((1, 2, 5), np.uint8)
         labels[0, 0, 0] = output.name != STOCK
@@ -69,7 +69,7 @@ def test_turns_alternate_and_a_side_that_fails_is_left_out(ready: Prepared, runs
     assert runs == [STOCK, "fp32", "bf16", STOCK, "fp32"]
     stock, ours, failed = found.rows
     assert ours.agreement is not None and ours.agreement.differing == 1
-    assert failed.absent == "failed: exit code 1: out of luck" and failed.against(stock) == {}
+    assert failed.absent == "failed: exit code 1: out of luck 0 done" and failed.against(stock) == {}
     assert ours.against(stock) == pytest.approx({"wall": 3 / 4, "cpu": 6 / 8, "peak": 1, "wall_median": 4.5 / 4})
     content = found.as_json()["rows"]
     assert content[1]["ratios"]["wall"] == 0.75 and content[0]["ratios"] == {}

@@ -24,8 +24,9 @@ WEIGHT_BYTES = (8 << 30) - 1  # what a plain .tar can say of a file
 SIGNATURE_BYTES = 64
 DEPTH = 32
 """Most levels of lists and objects in a JSON file."""
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_BRACKET = re.compile(rb"[\[\]{}]")
+_TOKEN = re.compile(rb'\\.|["\[\]{}]', re.DOTALL)
+_DIGITS = 20
+"""Most digits of a whole number: more than any size has, few enough to be read at once."""
 
 
 def weight_name(fold: str, prefix: str = "") -> str:
@@ -63,21 +64,32 @@ def refused(why: str, remedy: str = "Get the bundle again from where it was made
 
 def parse(raw: bytes, name: str) -> dict[str, Any]:
     """The JSON object in `raw`, strictly: no repeated key, no NaN, no infinity, no deep nesting. Else BundleError."""
-    depth = deepest = 0
-    for bracket in _BRACKET.finditer(_STRING.sub(b"", raw)):
-        depth += 1 if bracket[0] in b"[{" else -1
-        deepest = max(deepest, depth)
-    if deepest > DEPTH:
-        raise refused(f"has lists within lists in {name}, {deepest} levels deep; {DEPTH} are read")
+    _check_depth(raw, name)
     try:
         content = json.loads(
-            raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite
+            raw.decode("utf-8"),
+            object_pairs_hook=_unique,
+            parse_constant=_no_constant,
+            parse_float=_finite,
+            parse_int=_short,
         )
     except (ValueError, RecursionError) as error:
         raise refused(f"has a {name} that is not valid JSON: {error}") from error
     if not isinstance(content, dict):
         raise refused(f"has a {name} that holds no JSON object")
     return content
+
+
+def _check_depth(raw: bytes, name: str) -> None:
+    """Before a parser, which calls itself for each level, sees it."""
+    depth, in_string = 0, False
+    for token in _TOKEN.finditer(raw):
+        if token[0] == b'"':
+            in_string = not in_string
+        elif len(token[0]) == 1 and not in_string:
+            depth += 1 if token[0] in b"[{" else -1
+            if depth > DEPTH:
+                raise refused(f"has lists within lists in {name}, more than {DEPTH} levels deep")
 
 
 def serialise(content: Any) -> bytes:
@@ -104,6 +116,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(text: str) -> Any:
     raise ValueError(f"{text} is no JSON number")
+
+
+def _short(text: str) -> int:
+    if len(text) > _DIGITS:
+        raise ValueError(f"a number has {len(text)} digits")
+    return int(text)
 
 
 def _finite(text: str) -> float:

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..errors import ConfigError
+from ..networks import infos
 from ..nnunet.recipe import make_recipe
 from ..predict.recipe import LoadedModel, Recipe
 from .architecture import build, build_registration, failures
@@ -66,7 +67,8 @@ def _stage(bundle: Bundle, prefix: str, card: Card, folds: list[str], previous: 
     check_dataset(dataset)
     with failures("has plans that cannot be used"):
         recipe = make_recipe(plans, dataset, configuration, card.mirror_axes)
-    _compare(card, recipe)
+    class_path = plans["configurations"][configuration]["architecture"]["network_class_name"]
+    _compare(card, recipe, class_path)
     read = _read(bundle, prefix, folds)
     first = read[0]
     network = build(plans, dataset, configuration, len(first), sum(tensor.nbytes for tensor in first.values()))
@@ -100,15 +102,18 @@ def _read(bundle: Bundle, prefix: str, folds: list[str]) -> list[dict[str, Tenso
     return [bundle.weights(name) for name in wanted]
 
 
-def _compare(card: Card, recipe: Recipe) -> None:
+def _compare(card: Card, recipe: Recipe, class_path: str) -> None:
     """What people read in bundle.json is what the plans do, or the bundle is refused."""
+    ours = next((info.name for info in infos() if info.class_path == class_path), None)
     said: dict[str, Any] = {
+        "networks": (card.network_class, card.network),
         "channels": list(card.channels),
         "labels": _tuples(card.labels),
         "regions": None if card.regions_class_order is None else tuple(card.regions_class_order),
         "previous stage": card.previous_stage,
     }
     done = {
+        "networks": (class_path, ours),
         "channels": list(recipe.channels),
         "labels": _tuples(recipe.labels),
         "regions": recipe.regions_class_order,
@@ -116,7 +121,7 @@ def _compare(card: Card, recipe: Recipe) -> None:
     }
     for what, value in said.items():
         if value != done[what]:
-            raise refused(f"says other {what} in bundle.json than in its plans and dataset.json")
+            raise refused(f"has other {what} in bundle.json than in its plans and dataset.json")
 
 
 def _tuples(labels: Any) -> list[tuple[str, Any]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ..errors import DataError
+from ..errors import BundleError, ConfigError, DataError
 from ..networks import infos
 from ..nnunet.plans import STAMP, resolve
 from ..nnunet.recipe import make_network
@@ -80,9 +80,18 @@ def export(
     cards = [_card(model, facts, said)]
     if model.previous is not None:
         cards.append(_card(model.previous, facts.previous or Facts(facts.created), said))
-    expected = selftest.may_run(model) if self_test else None
+    expected = selftest.record(model) if self_test else None
     files = _files(model, facts, cards, expected)
-    return write(Path(target), files, facts.created, sign, partial(load, folds=cards[0].folds))
+    return write(Path(target), files, facts.created, sign, partial(_check, folds=cards[0].folds))
+
+
+def _check(made: Path, folds: Sequence[str]) -> None:
+    """Load what was written, so that nobody is handed a bundle that is refused."""
+    try:
+        load(made, folds=folds)
+    except BundleError as error:
+        why = error.problem.removeprefix(f"The bundle {made} ")
+        raise ConfigError(f"This model cannot be a bundle, for it {why}", "Only nnU-Net's own parts can.") from error
 
 
 def _files(model: LoadedModel, facts: Facts, cards: Sequence[Card], expected: Mapping[str, Any] | None) -> Files:

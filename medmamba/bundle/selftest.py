@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..errors import BundleError, MedMambaError
+from ..errors import BundleError, DataError, MedMambaError
 from ..predict.export import Slab, label_map
 from ..predict.preprocess import preprocess
 from ..predict.recipe import LoadedModel, Recipe
@@ -59,8 +59,17 @@ def synthetic(recipe: Recipe, seed: int = _SEED) -> tuple[NDArray[np.float32], t
 
 
 def record(model: LoadedModel) -> dict[str, Any]:
-    """The content of expected.json: computed in float32 by plain torch on the CPU."""
-    samples, deviation, labels = _run(model, torch.device("cpu"), "fp32", False, _SEED)
+    """The content of expected.json: computed in float32 by plain torch on the CPU.
+
+    Raises DataError for a model that makes nothing of the image.
+    """
+    try:
+        samples, deviation, labels = _run(model, torch.device("cpu"), "fp32", False, _SEED)
+    except MedMambaError as error:
+        raise DataError(
+            f"The model cannot segment the image of the self-test: {error.problem}",
+            "Mend that, or leave it out with --no-self-test.",
+        ) from error
     image, _ = synthetic(model.recipe)
     return {
         "seed": _SEED,
@@ -133,11 +142,3 @@ def _counts(labels: NDArray[Any]) -> dict[str, int]:
 
 def _checksum(labels: NDArray[Any]) -> str:
     return hashlib.sha256(np.ascontiguousarray(labels, "<u2").tobytes()).hexdigest()
-
-
-def may_run(model: LoadedModel) -> dict[str, Any] | None:
-    """`record`, or None for a model that cannot segment the synthetic image (its output is not finite)."""
-    try:
-        return record(model)
-    except MedMambaError:
-        return None

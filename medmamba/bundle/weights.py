@@ -12,6 +12,7 @@ from .layout import parse, refused
 
 HEADER_BYTES = 4 << 20
 """Most bytes of a safetensors header; one tensor takes about a hundred."""
+_MOST_AXES = 8
 _PICKLES = {b"PK\x03\x04": "a zip archive, as torch.save writes", b"\x80": "a pickle"}
 _BITS = {
     "F64": 64, "F32": 32, "F16": 16, "BF16": 16,
@@ -110,6 +111,8 @@ def _start(key: str, entry: Any, name: str) -> tuple[int, int]:
     for numbers in (entry["shape"], entry["data_offsets"]):
         if not isinstance(numbers, list) or not all(type(one) is int and one >= 0 for one in numbers):
             raise refused(f"has a {name} in which {key!r} has sizes that are no whole numbers")
+    if len(entry["shape"]) > _MOST_AXES:
+        raise refused(f"has a {name} in which {key!r} has {len(entry['shape'])} axes")
     if len(entry["data_offsets"]) != 2:
         raise refused(f"has a {name} in which {key!r} has no beginning and end")
     return entry["data_offsets"][0], entry["data_offsets"][1]

@@ -248,7 +248,7 @@ def huge_json(folder: Path) -> None:
     seal(folder)
 
 
-@hostile("levels deep; 32 are read")
+@hostile("more than 32 levels deep")
 def deeply_nested_json(folder: Path) -> None:
     (folder / PLANS).write_bytes(b'{"a":' + b"[" * 200_000 + b"]" * 200_000 + b"}")
     seal(folder)
@@ -263,6 +263,18 @@ def key_that_is_there_twice(folder: Path) -> None:
 @hostile("1e999 is too large")
 def infinite_number(folder: Path) -> None:
     (folder / PLANS).write_text('{"spacing": 1e999}')
+    seal(folder)
+
+
+@hostile("a number has 100000 digits")
+def endless_number(folder: Path) -> None:
+    (folder / PLANS).write_text('{"spacing": ' + "1" * 100_000 + "}")
+    seal(folder)
+
+
+@hostile("has a plans.json that is not valid JSON: Unterminated string")
+def string_of_escapes_without_an_end(folder: Path) -> None:
+    (folder / PLANS).write_text('{"a": "' + '\\"' * 1_000_000)
     seal(folder)
 
 
@@ -301,9 +313,14 @@ def folds_that_are_not_there(folder: Path) -> None:
     change(folder, "bundle.json", lambda card: card.update(folds=["0", "1", "2"]))
 
 
-@hostile("says other labels in bundle.json")
+@hostile("has other labels in bundle.json")
 def labels_that_are_not_the_plans(folder: Path) -> None:
     change(folder, "bundle.json", lambda card: card.update(labels={"background": 0, "healthy": 1, "core": 2}))
+
+
+@hostile("has other networks in bundle.json")
+def network_that_is_not_the_plans(folder: Path) -> None:
+    change(folder, "bundle.json", lambda card: card.update(network_class="medmamba.networks.umamba.UMambaBot"))
 
 
 # ---- plans that name code, or sizes that no model has
@@ -427,6 +444,11 @@ def overlapping_tensors(folder: Path) -> None:
 @hostile("has sizes that are no whole numbers")
 def negative_shape(folder: Path) -> None:
     header(folder, lambda content: next(iter(content.values())).update(shape=[-1]))
+
+
+@hostile("has 1000 axes")
+def tensor_of_a_thousand_axes(folder: Path) -> None:
+    header(folder, lambda content: next(iter(content.values())).update(shape=[1] * 1000))
 
 
 @hostile("is no tensor of a dtype that networks have")

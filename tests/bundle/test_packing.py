@@ -87,3 +87,17 @@ def test_a_network_that_is_not_ours_stays_at_home(model: LoadedModel, tmp_path: 
 def test_a_name_that_cannot_be_shown(model: LoadedModel, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="name cannot be in a bundle"):
         export(model, tmp_path / "a.tar", FACTS, Wording(name="\x1b[2J"))
+
+
+def test_parts_that_nnunet_does_not_have_are_named(model: LoadedModel, tmp_path: Path) -> None:
+    plans = plans_by_hand.plans()
+    plans["configurations"]["3d_fullres"]["normalization_schemes"] = ["OurNormalization"]
+    with pytest.raises(ConfigError, match="for it asks for the normalization 'OurNormalization'"):
+        export(replace(model, plans=plans), tmp_path / "a.tar", FACTS, self_test=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_that_computes_nothing_is_said(model: LoadedModel, tmp_path: Path) -> None:
+    spoilt = tuple({key: tensor * float("nan") for key, tensor in state.items()} for state in model.weights)
+    with pytest.raises(DataError, match=r"cannot segment the image of the self-test.*--no-self-test"):
+        export(replace(model, weights=spoilt), tmp_path / "a.tar", FACTS)

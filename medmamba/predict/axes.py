@@ -29,7 +29,9 @@ class Axis:
     """(n_out,): the first input that an output depends on; never falls."""
     stop: NDArray[np.int64]
     """(n_out,): one past the last input that an output depends on; never falls."""
-    identity: bool
+    order: int
+    """Of the spline."""
+    identity: bool = False
     """The samples stay what they are."""
 
     def run(self, start: int, stop: int) -> "Run":
@@ -80,13 +82,13 @@ def axis(n_in: int, n_out: int, order: int, method: Method = "resize") -> Axis:
     # what outputs before (after) an output start (stop) with is within its range too: ranges of runs are then simple
     first = np.minimum.accumulate(used.argmax(1)[::-1])[::-1]
     stop = np.maximum.accumulate(n_in - used[:, ::-1].argmax(1))
-    return Axis(torch.from_numpy(weights), first, stop, identity=False)
+    return Axis(torch.from_numpy(weights), first, stop, order)
 
 
 def unchanged(size: int) -> Axis:
     """An axis that stays what it is."""
     every = np.arange(size)
-    return Axis(torch.eye(size, dtype=torch.float64), every, every + 1, identity=True)
+    return Axis(torch.eye(size, dtype=torch.float64), every, every + 1, 0, identity=True)
 
 
 def _nearest(n_in: int, n_out: int, method: Method) -> NDArray[np.float64]:

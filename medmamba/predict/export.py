@@ -22,7 +22,7 @@ from .linear import Taps, taps
 from .preprocess import Place, network_spacing
 from .probabilities import Pages, npz
 from .recipe import Recipe, Resampling
-from .resample import axes_of, resample, separate_axis, stays_between
+from .resample import axes_of, resample, resample_bytes, separate_axis, stays_between
 from .scratch import empty
 from .winners import Block, greatest, painted
 from .winners import probabilities as probabilities_of
@@ -102,8 +102,8 @@ class Canvas:
         """Paint the rows `rows` of the crop from `logits` (heads, rows.last - rows.first, y, x)."""
         if not self.tiles:
             size = _TILE["cpu" if logits.device.type == "cpu" else "cuda"]
-            self.tiles = [[taps(run, logits.device) for run in axis.runs(size)] for axis in self.axes[1:]]
-        z = taps(rows, logits.device)
+            self.tiles = [[taps(axis, run, logits.device) for run in axis.runs(size)] for axis in self.axes[1:]]
+        z = taps(self.axes[0], rows, logits.device)
         for y, x in product(*self.tiles):
             block = Block(logits[:, :, y.first : y.last, x.first : x.last], (z, y, x), self.alone)
             where = slice(z.start, z.stop), slice(y.start, y.stop), slice(x.start, x.stop)
@@ -114,8 +114,8 @@ class Canvas:
             else:
                 labels = greatest(block) if self.regions is None else painted(block, self.regions)
             self.inside[where] = labels if isinstance(labels, int) else labels.cpu().numpy()
-        if self.pages is not None:
-            self.pages.drop()
+            if self.pages is not None:
+                self.pages.drop()
 
 
 def _rows(slabs: Iterable[Slab], axis: Axis, size: int) -> Iterator[tuple[Run, Tensor]]:
@@ -154,6 +154,26 @@ def _resampled_whole(slabs: Iterable[Slab], recipe: Recipe, place: Place, scratc
     return Slab(0, shape[0], torch.as_tensor(how(torch.from_numpy(logits), shape, target, own)))
 
 
-def export_bytes(place: Place, recipe: Recipe) -> int:
-    """Bytes that `label_map` takes at its peak beyond the slabs it is given, the label map itself included."""
-    return 2 * recipe.heads * math.prod(place.shape_after_cropping)
+def export_bytes(place: Place, recipe: Recipe, probabilities: bool = False, scratch: bool = False) -> int:
+    """Bytes that `label_map` takes at its peak beyond the slab it is given, the label map included; rather too many.
+
+    Parameters
+    ----------
+    place: where the network's grid lies in the image.
+    recipe: of the model.
+    probabilities: they are written too.
+    scratch: `label_map` is given a folder for what may lie in files.
+    """
+    own, target = network_spacing(place.spacing, recipe)
+    labels = math.prod(place.shape) * np.dtype(recipe.label_dtype).itemsize
+    how, shape = recipe.resample_logits, place.shape_after_cropping
+    tile = _ROWS * _TILE["cpu"] ** 2 * (8 * 8 * recipe.heads if probabilities else 8 * 8 * 16)
+    pages = 2 * tile if probabilities else 0
+    if isinstance(how, Resampling) and (place.network_shape == shape or stays_between(target, own, how)):
+        needed = _ROWS * max(place.network_shape[0] / shape[0], 1 / _ROWS) + 4
+        return int(labels + tile + pages + 2 * recipe.heads * needed * math.prod(place.network_shape[1:]))
+    whole = recipe.heads * (math.prod(place.network_shape) + math.prod(shape))
+    if not isinstance(how, Resampling):
+        return labels + tile + pages + 8 * whole
+    work = resample_bytes(place.network_shape, shape, how)
+    return labels + tile + pages + work + (0 if scratch else 2 * whole)

@@ -12,7 +12,7 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from .axes import Run
+from .axes import Axis, Run
 
 ROUGH = 1e-5
 """How far `rough` may be from the truth, in parts of a block's greatest magnitude; found to be below a tenth of it."""
@@ -39,15 +39,23 @@ class Taps:
     """The same as (stop - start, last - first) weights, in the number format of `rough`."""
 
 
-def taps(run: Run, device: torch.device) -> Taps:
-    """The neighbours of a run of outputs, of order 0 or 1."""
+def taps(axis: Axis, run: Run, device: torch.device) -> Taps:
+    """The neighbours of a run of outputs along an axis of order 0 or 1."""
     if run.weights is None:
         return Taps(run.start, run.stop, run.first, run.last, (), None)
-    used = (run.weights != 0).to(torch.uint8)
-    lower, upper = used.argmax(1), used.shape[1] - 1 - used.flip(1).argmax(1)
-    pairs = [(lower, run.weights.gather(1, lower[:, None])[:, 0])]
-    if (upper > lower).any():
-        pairs.append((upper, torch.where(upper > lower, run.weights.gather(1, upper[:, None])[:, 0], 0.0)))
+    pairs: tuple[tuple[Tensor, Tensor], ...]
+    if axis.order == 0:
+        nearest = run.weights.argmax(1)
+        pairs = ((nearest, torch.ones(len(nearest), dtype=torch.float64)),)
+    else:
+        n_out, n_in = axis.weights.shape
+        # beyond the ends both neighbours are the last sample, each with its share: a sum may miss the sample by a bit
+        position = (torch.arange(run.start, run.stop, dtype=torch.float64) + 0.5) * (n_in / n_out) - 0.5
+        below = position.floor()
+        share = position - below
+        lower = (below.long() - run.first).clamp(0, run.last - run.first - 1)
+        upper = (below.long() + 1 - run.first).clamp(0, run.last - run.first - 1)
+        pairs = ((lower, 1 - share), (upper, share))
     neighbours = tuple((index.to(device), weight.to(device)) for index, weight in pairs)
     # float32 matrix products of a GPU may be TF32, which is too rough
     matrix = run.weights.to(device, torch.float32 if device.type == "cpu" else torch.float64)

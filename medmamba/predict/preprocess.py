@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import DataError
 from .crop import background, bounding_box, nonzero
 from .labels import resample_labels
 from .recipe import Recipe, Resampling, WholeResampler
-from .resample import new_shape, resample
+from .resample import new_shape, resample, resample_bytes
 from .scratch import empty
 
 
@@ -85,12 +86,16 @@ def preprocess(
         shape_after_cropping=data.shape[1:],
         network_shape=new_shape(data.shape[1:], own, target),
     )
-    outside: NDArray[Any] | None = None
-    if previous is not None or _needs_mask(recipe):
-        outside = background(mask[box])
+    if min(place.network_shape) < 1:
+        raise DataError(
+            f"The image has {place.shape_after_cropping} voxels of {own} mm: along one axis that is less than half a "
+            f"voxel of the network, whose voxels measure {target} mm.",
+            "Give an image that covers more.",
+        )
+    outside: NDArray[Any] | None = background(mask[box]) if previous is not None or _needs_mask(recipe) else None
     if previous is not None:  # what the earlier stage labelled counts as inside, as in nnU-Net
-        labels = previous.transpose(recipe.transpose_forward)[box]
-        outside = np.where(labels == 0, outside, labels.astype(np.int16))
+        labels = previous.transpose(recipe.transpose_forward)[box].astype(np.int16)
+        outside = np.where(labels == 0, np.int16(0) if outside is None else outside, labels)
     del mask
     values = (normalize(data[channel], outside) for channel, normalize in enumerate(recipe.normalizers))
     if previous is None and scratch is None and data.flags.c_contiguous and place.network_shape == data.shape[1:]:
@@ -135,6 +140,24 @@ def _one_hot(labels: NDArray[Any], place: Place, recipe: Recipe, out: NDArray[np
 
 
 def preprocess_bytes(shape: Sequence[int], network_shape: Sequence[int], channels: int, recipe: Recipe) -> int:
-    """Bytes that `preprocess` takes at its peak beyond the image it is given."""
+    """Bytes that `preprocess` takes at its peak beyond the image it is given, its result included; rather too many.
+
+    Parameters
+    ----------
+    shape: of the image, (z, y, x).
+    network_shape: of the result, transposed; with the image's own shape uncropped, as long as the crop is not known.
+    channels: of the result.
+    recipe: of the model.
+    """
     voxels, seen = math.prod(shape), math.prod(network_shape)
-    return 4 * seen * channels + 8 * voxels
+    cascade, how = channels > len(recipe.channels), recipe.resample_image
+    masked = cascade or _needs_mask(recipe)
+    search = (9 if masked else 2) * voxels  # mask, its complement, the complement's parts
+    normalising = (14 if masked else 4) * voxels  # what NumPy's mean and deviation copy
+    if isinstance(how, Resampling):
+        whole = tuple(shape[i] for i in recipe.transpose_forward)
+        resampling = resample_bytes(whole, network_shape, how)
+    else:
+        resampling = 8 * (voxels + seen)
+    labels = 10 * voxels + 24 * seen if cascade else 0  # the one-hot labels' scores
+    return max(search, 4 * seen * channels + (voxels if masked else 0) + max(normalising, resampling, labels))

@@ -3,6 +3,7 @@
 rounding of its float64 arithmetic.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -15,6 +16,8 @@ from .recipe import Resampling
 
 ANISOTROPY = 3
 """How many times as coarse as the finest an axis must be for nnU-Net to resample it on its own."""
+_SPLINE = 24  # neighbours on each side whose weight in a spline is not negligible
+_LIBRARY = 2**25  # bytes: what the matrix products' library keeps for itself
 _ROWS = 16  # rows of the output at a time: enough for the matrix products to run well
 
 
@@ -105,6 +108,14 @@ def resample(
                     values.clamp_(*limits)
                 rows_out[first : first + len(values)] = values.numpy()
     return out
+
+
+def resample_bytes(shape: Sequence[int], new: Sequence[int], how: Resampling) -> int:
+    """Bytes that `resample` takes beyond input and output, whichever axis its rows run along; rather too many."""
+    plane_in, plane_out = math.prod(shape) // min(shape), math.prod(new) // min(new)
+    reach = 2 * (_SPLINE if how.order > 1 else 1)
+    needed = min(_ROWS * max(a / b for a, b in zip(shape, new, strict=True)) + reach, max(shape))
+    return int(8 * ((2 * needed + 5 * _ROWS) * plane_out + 4 * _ROWS * plane_in)) + _LIBRARY
 
 
 def _range(values: NDArray[np.floating]) -> tuple[float, float]:

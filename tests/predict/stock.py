@@ -18,15 +18,18 @@ from medmamba.predict.recipe import Recipe, Resampling
 CT = {"mean": 40.0, "std": 120.0, "percentile_00_5": -300.0, "percentile_99_5": 500.0}
 
 
+CUBIC, LINEAR = Resampling(3, 0), Resampling(1, 0)
+
+
 def recipe(
     spacing: tuple[float, ...] = (1.0, 1.0, 1.0),
     heads: int = 3,
     transpose: tuple[int, ...] = (0, 1, 2),
     normalization: tuple[tuple[str, bool], ...] = (("ZScoreNormalization", False),),
     regions: tuple[int, ...] | None = None,
-    image: Resampling = Resampling(3, 0),
-    logits: Any = Resampling(1, 0),
-    labels: Resampling = Resampling(1, 0),
+    image: Resampling = CUBIC,
+    logits: Any = LINEAR,
+    labels: Resampling = LINEAR,
 ) -> Recipe:
     """A recipe by what matters to geometry, intensities and labels."""
     names: dict[str, Any] = {"background": 0} | {f"l{value}": value for value in range(1, heads)}

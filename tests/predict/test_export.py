@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from nnunetv2.preprocessing.resampling.resample_torch import resample_torch_fornnunet
 from scipy.ndimage import gaussian_filter
@@ -68,7 +68,7 @@ ways = st.builds(
     st.booleans(),
     st.integers(0, 99),
 )
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=60, phases=[Phase.generate])
 def test_label_maps_equal_nnunets(
     shape, spacing, target, order, how, heads, two_dimensional, with_regions, seed
 ) -> None:
@@ -84,3 +84,53 @@ def test_label_maps_equal_nnunets(
     ours = label_map(slabs(logits, seed), recipe, place, rows=1 + seed % 7)
     assert ours.dtype == theirs.dtype and ours.shape == theirs.shape
     np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("regions", [None, (2, 1, 3)])
+@pytest.mark.parametrize("target", [(1.5, 1.2, 0.9), (1.0, 1.0, 1.0), (6.0, 1.2, 0.9)])
+def test_probabilities_equal_nnunets(target, regions, tmp_path: Path) -> None:
+    recipe = stock.recipe(target, 3, (2, 0, 1), regions=regions)
+    place = make_place((14, 16, 19), (1.0, 1.0, 1.0), recipe, (2, 1, 0))
+    logits = make_logits(3, place.network_shape, 0)
+    labels, theirs = stock.export(logits, recipe, place, probabilities=True)
+    ours = label_map(slabs(logits), recipe, place, tmp_path / "case.npz", tmp_path)
+    np.testing.assert_array_equal(ours, labels)
+    assert [file.name for file in tmp_path.iterdir()] == ["case.npz"]
+    with np.load(tmp_path / "case.npz") as file:
+        assert file.files == ["probabilities"] and file["probabilities"].dtype == theirs.dtype
+        np.testing.assert_allclose(file["probabilities"], theirs, atol=1e-6)
+
+
+@pytest.mark.parametrize("regions", [None, (2, 1, 3)])
+def test_another_way_of_resampling_gets_the_whole_array(regions, tmp_path: Path) -> None:
+    def resampler(data, shape, spacing, new_spacing):
+        return resample_torch_fornnunet(data, shape, spacing, new_spacing, is_seg=False, num_threads=1)
+
+    recipe = stock.recipe((1.5, 1.2, 0.9), 3, regions=regions, logits=resampler)
+    place = make_place((14, 16, 19), (1.0, 1.0, 1.0), recipe)
+    logits = make_logits(3, place.network_shape, 0)
+    np.testing.assert_array_equal(
+        label_map(slabs(logits), recipe, place, scratch=tmp_path), stock.export(logits, recipe, place)
+    )
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "target", [(1.5, 1.5, 1.5), (1.0, 1.0, 1.0), (2.0, 2.0, 2.0), (4.0, 1.0, 1.0), (0.8, 1.3, 1.1)]
+)
+def test_realistic_logits_give_the_same_labels(target) -> None:
+    """Many classes, organs of some voxels, tile borders and ties: upsampling by two puts voxels midway between two."""
+    recipe = stock.recipe(target, 24)
+    place = make_place((40, 100, 90), (1.0, 1.0, 1.0), recipe)
+    logits = make_logits(24, place.network_shape, 1, smooth=4)
+    logits = (logits * 4).round() / 4  # so that classes tie
+    np.testing.assert_array_equal(label_map(slabs(logits), recipe, place), stock.export(logits, recipe, place))
+
+
+def test_nan_wins_as_it_does_in_numpy() -> None:
+    recipe = stock.recipe((1.0, 1.0, 1.0), 4)
+    place = make_place((8, 60, 60), (1.0, 1.0, 1.0), recipe)
+    logits = make_logits(4, place.network_shape, 0)
+    logits[2, 3:5, 10:20, 10:20] = torch.nan
+    logits[1, 4:6, 15:25, 10:20] = torch.nan
+    np.testing.assert_array_equal(label_map(slabs(logits), recipe, place), stock.export(logits, recipe, place))

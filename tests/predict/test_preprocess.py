@@ -9,6 +9,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from medmamba.errors import DataError
 from medmamba.predict.preprocess import preprocess, preprocess_bytes
 from medmamba.predict.recipe import Resampling
 from tests.predict import stock
@@ -43,7 +44,7 @@ def make_image(channels: int, shape: tuple[int, ...], seed: int) -> np.ndarray:
 
 
 @given(
-    st.tuples(*[st.integers(4, 22)] * 3),
+    st.tuples(*[st.integers(9, 22)] * 3),
     spacings,
     spacings,
     st.permutations([0, 1, 2]),
@@ -59,6 +60,9 @@ def test_what_the_network_sees_equals_nnunets(
 ) -> None:
     recipe = stock.recipe(target[1:] if two_dimensional else target, 4, tuple(order), tuple(normalization), image=how)
     image = make_image(len(normalization), shape, seed)
+    own = [spacing[i] for i in order]
+    if any(size * a < 0.6 * b for size, a, b in zip((4, 4, 4), own, (own[0], *recipe.spacing)[-3:], strict=True)):
+        return  # less than a voxel is left: refused
     previous = np.random.default_rng(seed).integers(0, 4, shape).astype(np.uint8) if cascade else None
     theirs, properties = stock.preprocess(image, spacing, recipe, previous)
     ours, place = preprocess(image.copy(), spacing, recipe, previous)
@@ -70,6 +74,11 @@ def test_what_the_network_sees_equals_nnunets(
     properties.pop("class_locations", None)
     assert told == properties
     assert place.shape == shape
+
+
+def test_less_than_a_voxel_is_refused() -> None:
+    with pytest.raises(DataError, match="less than half a voxel"):
+        preprocess(np.ones((1, 2, 9, 9), np.float32), (1.0, 1.0, 1.0), stock.recipe((5.0, 1.0, 1.0)))
 
 
 def test_nothing_but_zeros_is_kept_whole() -> None:
@@ -86,3 +95,32 @@ def test_the_result_may_lie_in_a_file(tmp_path: Path) -> None:
     mapped, _ = preprocess(image, (1.0, 1.0, 1.0), recipe, scratch=tmp_path)
     assert isinstance(mapped, np.memmap) and not list(tmp_path.iterdir())
     np.testing.assert_array_equal(mapped, inside)
+
+
+_MEASURE = """
+import sys
+import numpy as np
+from medmamba.predict.preprocess import preprocess
+from tests.predict import stock
+def peak():
+    return 1024 * int(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1])
+normalization = eval(sys.argv[1])
+recipe = stock.recipe((0.8, 0.9, 0.7), normalization=normalization)
+preprocess(np.eye(9, dtype=np.float32)[None, None].repeat(len(normalization), 0), (1.0, 1.0, 1.0), recipe)  # what is loaded once
+image = np.random.default_rng(0).random((len(normalization), 150, 160, 170), np.float32)
+image[:, :2] = 0
+before = peak()
+preprocess(image, (1.0, 1.0, 1.0), recipe)
+print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux's account of the memory of a process")
+@pytest.mark.parametrize("normalization", [(("CTNormalization", False),), (("ZScoreNormalization", True),) * 2])
+def test_memory_stays_below_what_is_said(normalization) -> None:
+    shape, recipe = (150, 160, 170), stock.recipe((0.8, 0.9, 0.7), normalization=normalization)
+    said = preprocess_bytes(shape, (188, 178, 243), len(normalization), recipe)
+    command = [sys.executable, "-c", _MEASURE, repr(normalization)]
+    taken = int(subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout.split()[-1])
+    result = 4 * len(normalization) * 188 * 178 * 243
+    assert result < taken < said < 3 * taken

@@ -45,7 +45,7 @@ WORKLOADS: Mapping[str, Workload] = {
     "few": Workload("a large CT, few classes", "ct", (256, 256, 160), (2.0, 1.0, 1.0), _CT),
     "many": Workload("a large CT, many classes", "ct", (256, 256, 160), (2.0, 1.0, 1.0), replace(_CT, classes=61)),
     "brain": Workload(
-        "a brain, four channels: bound by the network", "brain", (240, 240, 155), (1.0, 1.0, 1.0),
+        "a brain in four channels", "brain", (240, 240, 155), (1.0, 1.0, 1.0),
         ModelShape(("T1", "T1c", "T2", "FLAIR"), 4, (128, 128, 128), (1.0, 1.0, 1.0)),
     ),
 }  # fmt: skip

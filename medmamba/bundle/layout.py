@@ -47,7 +47,7 @@ def check_name(name: str) -> None:
     if ".." in re.split(r"[/\\]", name):
         raise refused(f"names {name!r}, which leads out of the bundle")
     if not _NAME.fullmatch(name):
-        raise refused(f"has a file {name!r} that no bundle has")
+        raise refused(f"has a file {name!r} that no bundle has", "Remove what was added to it, or get it again.")
 
 
 def most_bytes(name: str) -> int:

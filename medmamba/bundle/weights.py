@@ -13,6 +13,7 @@ from .layout import parse, refused
 HEADER_BYTES = 4 << 20
 """Most bytes of a safetensors header; one tensor takes about a hundred."""
 _MOST_AXES = 8
+_OWN_NETWORK = "A trainer that builds another network than the plans say makes models that cannot be bundles."
 _PICKLES = {b"PK\x03\x04": "a zip archive, as torch.save writes", b"\x80": "a pickle"}
 _BITS = {
     "F64": 64, "F32": 32, "F16": 16, "BF16": 16,
@@ -36,11 +37,13 @@ def without_aliases(network: nn.Module, state: Mapping[str, Tensor], where: str)
     for key, first in own.items():
         tensor = state.get(key)
         if tensor is None or tensor.shape != shapes[key]:
-            raise DataError(f"{where} does not fit its network: {key} is missing or of another shape.")
+            raise DataError(f"{where} does not fit its network: {key} is missing or of another shape.", _OWN_NETWORK)
         if first == key:
             kept[key] = tensor.detach().cpu().contiguous().clone()
         elif not torch.equal(tensor.cpu(), kept[first]):
-            raise DataError(f"{where} has different weights in {key} and {first}, which its network shares.")
+            raise DataError(
+                f"{where} has different weights in {key} and {first}, which its network shares.", _OWN_NETWORK
+            )
     return kept
 
 

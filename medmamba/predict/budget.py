@@ -294,9 +294,19 @@ def in_two_stages(later: Estimate, earlier: Estimate) -> Estimate:
     return replace(larger, base=later.base + later.input + later.output, tiles=later.tiles + earlier.tiles)
 
 
-def both_fit(running: Estimate, plan: Plan, following: Estimate, max_ram: int | None) -> bool:
-    """Whether a case may be prepared while another one runs by its plan."""
-    return running.running(plan) + max(following.preparing(), following.data) <= _ceiling(max_ram) * (1 - _SPARE)
+def may_prepare(in_hand: Sequence[tuple[Estimate, Plan, bool]], following: Estimate, max_ram: int | None) -> bool:
+    """Whether there is room to prepare one more case beside those in hand: (estimate, plan, whether it is prepared).
+
+    One of them may be in the network at any time; which one is not asked.
+    """
+    if not in_hand:
+        return True
+    running = max(estimate.running(plan) for estimate, plan, _ in in_hand)
+    waiting = sum(
+        (0 if plan.data_on_disk else estimate.data) if ready else estimate.preparing(plan)
+        for estimate, plan, ready in in_hand
+    )
+    return running + waiting + following.preparing() <= _ceiling(max_ram) * (1 - _SPARE)
 
 
 def _ceiling(max_ram: int | None) -> float:

@@ -2,9 +2,8 @@
 
 import tempfile
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +17,12 @@ from . import budget, export, images
 from .budget import Estimate, Plan, parse_size
 from .cases import Case
 from .headers import Header, probe
-from .images import Geometry
 from .preprocess import Place, preprocess
 from .properties import write_properties
 from .recipe import LoadedModel, Recipe
 from .runner import Runner
 from .scratch import let_go
+from .stages import CaseNotes, InHand, Prepared, Seconds
 from .window import OnTile, Tally, WindowMemory, slabs
 from .writing import write_labels
 
@@ -31,64 +30,6 @@ if TYPE_CHECKING:
     from .batch import Watcher
 
 _FAST_STEP = 0.75
-
-
-class Seconds(dict[str, float]):
-    """Time by stage."""
-
-    @contextmanager
-    def of(self, stage: str) -> Iterator[None]:
-        """Add the time that the block takes to a stage."""
-        started = time.perf_counter()
-        yield
-        self.add({stage: time.perf_counter() - started})
-
-    def add(self, more: Mapping[str, float]) -> None:
-        """Add the times of another record."""
-        for stage, seconds in more.items():
-            self[stage] = self.get(stage, 0.0) + seconds
-
-
-@dataclass
-class Prepared:
-    """A case that is ready for the network."""
-
-    name: str
-    data: NDArray[np.float32] | None
-    """(C, *size) preprocessed. None in a cascade, whose data wait for the earlier stage."""
-    place: Place | None
-    plan: Plan
-    estimate: Estimate
-    geometry: Geometry | None = None
-    """Where the label map goes; None for an array."""
-    warnings: tuple[str, ...] = ()
-    seconds: Seconds = field(default_factory=Seconds)
-    image: NDArray[np.float32] | None = None
-    """In a cascade: the image as read."""
-    spacing: tuple[float, ...] = ()
-    previous: "Prepared | None" = None
-    """In a cascade: the same case for the earlier stage."""
-
-
-@dataclass(frozen=True)
-class CaseNotes:
-    """What was done with a case."""
-
-    seconds: Mapping[str, float]
-    """By stage: read, preprocess, network, export, write."""
-    tiles: int
-    """Of all folds and stages."""
-    uniform_tiles: int
-    """Of these, the ones of a single value whose output was known already."""
-    warnings: tuple[str, ...]
-    labels: tuple[int, ...]
-    """Values in the label map that was written, background left out."""
-    gpu_memory: int | None
-    """Most bytes allocated on the GPU."""
-    plan: str
-    """How memory was used, in words."""
-    estimate: int
-    """Bytes that were expected to be resident at the peak."""
 
 
 class Predictor:
@@ -164,7 +105,7 @@ class Predictor:
         if self.max_ram is not None:
             self.runner.activation_bytes()  # what it imports is part of the process from now on
         self._base = budget.resident_memory()
-        self._running: tuple[Estimate, Plan] | None = None
+        self._in_hand = InHand()
         self._asked: dict[Case, Estimate | None] = {}
 
     @property
@@ -211,11 +152,11 @@ class Predictor:
         """Whether there is memory to prepare this case while the one in hand is in the network."""
         if case not in self._asked:
             try:
-                self._asked = {case: self.estimate(probe(case, self.recipe))}
+                self._asked[case] = self.estimate(probe(case, self.recipe))
             except MedMambaError:
-                self._asked = {case: None}  # preparing it will say what is wrong
-        expected, running = self._asked[case], self._running
-        return expected is None or running is None or budget.both_fit(*running, expected, self.max_ram)
+                self._asked[case] = None  # preparing it will say what is wrong
+        expected = self._asked[case]
+        return expected is None or self._in_hand.leave_room_for(expected, self.max_ram)
 
     # ---- the two halves of a case
 
@@ -224,35 +165,32 @@ class Predictor:
 
         Raises DataError for an image that cannot be used, SetupError for one that is too large.
         """
-        seconds = Seconds()
-        with seconds.of("read"):
-            header = probe(case, self.recipe)
-            expected, plan = self.plan(header, case.name)
-            image = images.read(case, self.recipe)
-        prepared = self._prepared(case.name, image.data, image.spacing, expected, plan, seconds)
-        prepared.geometry, prepared.warnings = image.geometry, image.warnings
+        started = time.perf_counter()
+        self._asked.pop(case, None)
+        prepared = Prepared(case.name, *self.plan(probe(case, self.recipe), case.name))
+        self._in_hand.add(prepared)
+        image = images.read(case, self.recipe)
+        prepared.seconds.add({"read": time.perf_counter() - started})
+        prepared.spacing, prepared.geometry, prepared.warnings = image.spacing, image.geometry, image.warnings
+        self._preprocess(prepared, image.data)
         return prepared
 
-    def _prepared(
-        self,
-        name: str,
-        image: NDArray[np.float32],
-        spacing: tuple[float, ...],
-        expected: Estimate,
-        plan: Plan,
-        seconds: Seconds,
-    ) -> Prepared:
-        """The image, which is overwritten, made ready for the network."""
-        prepared = Prepared(name, None, None, plan, expected, seconds=seconds, spacing=spacing)
+    def _preprocess(self, prepared: Prepared, image: NDArray[np.float32]) -> None:
+        """Make the image, which is overwritten, ready for the network; for a cascade's earlier one to begin with."""
         if self.earlier is not None:
-            prepared.previous = self.earlier._prepared(name, image.copy(), spacing, expected, plan, seconds)
-            prepared.image = image
-            return prepared
-        with seconds.of("preprocess"):
-            scratch = self.scratch if plan.data_on_disk else None
-            prepared.data, prepared.place = preprocess(image, spacing, self.recipe, scratch=scratch)
+            earlier = replace(prepared)  # the same notes
+            self.earlier._preprocess(earlier, image.copy())
+            prepared.previous, prepared.image = earlier, image
+            return
+        self._to_network_grid(prepared, image)
+
+    def _to_network_grid(
+        self, prepared: Prepared, image: NDArray[np.float32], previous: NDArray[Any] | None = None
+    ) -> None:
+        with prepared.seconds.of("preprocess"):
+            scratch = self.scratch if prepared.plan.data_on_disk else None
+            prepared.data, prepared.place = preprocess(image, prepared.spacing, self.recipe, previous, scratch)
             let_go(prepared.data)
-        return prepared
 
     def finish(
         self,
@@ -279,15 +217,16 @@ class Predictor:
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
         tally, geometry = Tally(), prepared.geometry
-        self._running = prepared.estimate, prepared.plan
         npz = stem.with_name(f"{stem.name}.npz") if probabilities else None
-        labels, place = self._labels(prepared, tally, on_tile, npz)
-        with prepared.seconds.of("write"):
-            if probabilities:
-                write_properties(stem.with_name(f"{stem.name}.pkl"), place, geometry, self.recipe)
-            write_labels(labels, geometry, file, self.model.label_map if raw_labels else None, roi)
-            found = _values(labels)
-        self._running = None
+        try:
+            labels, place = self._labels(prepared, tally, on_tile, npz)
+            with prepared.seconds.of("write"):
+                if probabilities:
+                    write_properties(stem.with_name(f"{stem.name}.pkl"), place, geometry, self.recipe)
+                write_labels(labels, geometry, file, self.model.label_map if raw_labels else None, roi)
+        finally:
+            self._in_hand.remove(prepared)
+        found = _values(labels)
         fallbacks = tuple(f"The GPU's memory was not enough: {what}." for what in tally.fallbacks)
         return CaseNotes(
             seconds=dict(prepared.seconds),
@@ -308,11 +247,7 @@ class Predictor:
             assert prepared.previous is not None and prepared.image is not None
             earlier, _ = self.earlier._labels(prepared.previous, tally, on_tile)
             prepared.previous = None
-            with prepared.seconds.of("preprocess"):
-                scratch = self.scratch if prepared.plan.data_on_disk else None
-                prepared.data, prepared.place = preprocess(
-                    prepared.image, prepared.spacing, self.recipe, earlier, scratch
-                )
+            self._to_network_grid(prepared, prepared.image, earlier)
             prepared.image = None
         data, place = prepared.data, prepared.place
         assert data is not None and place is not None, "a case is finished once"
@@ -365,10 +300,10 @@ class Predictor:
             raise DataError("The image has voxels that are not finite.", "Replace NaN and infinity first.")
         depth, height, width = image.shape[1:]
         z, y, x = map(float, spacing)
-        expected, plan = self.plan(Header((depth, height, width), (z, y, x), channels), "the image")
-        own = np.array(image, np.float32)
-        prepared = self._prepared("the image", own, (z, y, x), expected, plan, Seconds())
-        del own
+        header = Header((depth, height, width), (z, y, x), channels)
+        prepared = Prepared("the image", *self.plan(header, "the image"))
+        prepared.spacing = (z, y, x)
+        self._preprocess(prepared, np.array(image, np.float32))
         return self._labels(prepared, Tally(), on_tile)[0]
 
     def segment(
@@ -380,6 +315,7 @@ class Predictor:
         save_probabilities: bool = False,
         jobs: int = 1,
         roi: Collection[str] | None = None,
+        raw_labels: bool = False,
         watcher: "Watcher | None" = None,
     ) -> list[Path]:
         """Segment image files, or folders of them, into a folder; returns the label maps, one a case.
@@ -392,7 +328,8 @@ class Predictor:
 
         cases = find_cases(images, self.recipe)
         how: dict[str, Any] = {"resume": resume, "save_probabilities": save_probabilities, "jobs": jobs}
-        return run(self, cases, Path(output), roi=None if roi is None else tuple(roi), watcher=watcher, **how).written
+        how |= {"roi": None if roi is None else tuple(roi), "raw_labels": raw_labels, "watcher": watcher}
+        return run(self, cases, Path(output), **how).written
 
 
 def _timed(parts: Iterator[Any], seconds: Seconds) -> Iterator[Any]:

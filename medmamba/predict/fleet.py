@@ -6,6 +6,8 @@ one. A worker that is lost comes back, and its cases are done again.
 
 import logging
 import os
+import signal
+import socket
 import threading
 import warnings
 from collections import Counter, deque
@@ -30,11 +32,11 @@ _AT_ONCE = 2
 """Cases a worker holds: one in the network, one being prepared."""
 _AGAIN = 2
 """How often a case is done again whose worker was lost."""
-_LOOK, _PATIENCE = 0.5, 60.0
+_LOOK, _PATIENCE, _ANSWER = 0.5, 60.0, 10.0
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing about this machine leaves it
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_DEDUP_LOGS": "0",
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # what it has to say about lost workers is said here
 }
 
 
@@ -153,8 +155,8 @@ def run(
             else:
                 left.append(case)
         _Foreman(ray, workers, book, stop).go(left)
-        outputs.remove_abandoned(place.output)
         book.end(stop.name or FINISHED)
+    outputs.remove_abandoned(place.output)  # of workers that were killed
     return batch.conclude(report, book.file, mine, model, stop)
 
 
@@ -194,7 +196,11 @@ class _Foreman:
             self._take_in(_LOOK)
         if self._stop:
             self._leave()
-        self._ray.wait([worker.close.remote() for worker in self._present()], num_returns=1, timeout=_LOOK)
+        closing = [worker.close.remote() for worker in self._present()]
+        if closing:
+            self._ray.wait(closing, num_returns=len(closing), timeout=_ANSWER)
+        for worker in self._workers:  # those that are still on their way back among them
+            self._ray.kill(worker)
 
     def _present(self) -> list[Any]:
         return [worker for number, worker in enumerate(self._workers) if number not in self._away.values()]
@@ -271,18 +277,20 @@ def divide(ray: Any, jobs: int | None, device: str) -> Shares:
     """The workers that a cluster has room for: one a GPU, unless the CPU is asked for or there is none."""
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     gpus = int(sum(node.get("GPU", 0) for node in nodes))
-    cores = int(min((node.get("CPU", 1) for node in nodes if node.get("CPU")), default=1))
-    if gpus and device in ("auto", "cuda"):
-        most = int(max(node.get("GPU", 0) for node in nodes))
-        return Shares(gpus, max(1, cores // most), 1)
-    workers = max(1, jobs or len(nodes))
-    return Shares(workers, max(1, cores // -(-workers // len(nodes))), 0)
+    if gpus and device != "cpu":
+        hosts = [node for node in nodes if node.get("GPU")]
+        return Shares(gpus, max(1, min(int(node.get("CPU", 1) // node["GPU"]) for node in hosts)), 1)
+    cores = [node["CPU"] for node in nodes if node.get("CPU")] or [1]
+    workers = max(1, jobs or len(cores))
+    each = min(cores) / -(-workers // len(cores))
+    return Shares(workers, int(each) if each >= 1 else round(each - 5e-5, 4), 0)
 
 
 @contextmanager
 def cluster(address: str) -> Iterator[Any]:
     """The module ray, connected for the duration of the block. SetupError when that cannot be."""
     os.environ.update({name: os.environ.get(name, value) for name, value in _QUIET.items()})
+    before = signal.getsignal(signal.SIGTERM)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # files that Ray leaves open
         try:
@@ -294,20 +302,30 @@ def cluster(address: str) -> Iterator[Any]:
             yield ray
         finally:
             ray.shutdown()
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, before)  # Ray takes it and does not give it back
 
 
 def _connect(ray: Any, address: str) -> None:
-    quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False, "include_dashboard": False}
+    quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     try:
         if address != "auto":
-            ray.init(address=address, **{name: quiet[name] for name in ("logging_level", "log_to_driver")})
+            _knock(address)
+            ray.init(address=address, **quiet)
             return
         try:
-            ray.init(address="auto", **{name: quiet[name] for name in ("logging_level", "log_to_driver")})
+            ray.init(address="auto", **quiet)
         except ConnectionError:
-            ray.init(address="local", num_cpus=runtime.cpu_count(), **quiet)
+            ray.init(address="local", num_cpus=runtime.cpu_count(), include_dashboard=False, **quiet)
     except (ConnectionError, TimeoutError, RuntimeError, ValueError, OSError) as error:
         raise SetupError(
             f"No Ray cluster answers at {address}: {batch.reason(error)}.",
             "Start one with `ray start --head`, or use --ray auto for this machine alone.",
         ) from error
+
+
+def _knock(address: str) -> None:
+    """Raise OSError or ValueError when nobody listens at HOST:PORT; Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=_ANSWER):
+        pass

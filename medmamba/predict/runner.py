@@ -13,6 +13,7 @@ from ..engine import precision as formats
 from ..engine.precision import Precision
 from ..errors import ConfigError, MedMambaError, SetupError
 from . import activations
+from .alike import is_covered, logits_of, runs_alike
 from .recipe import LoadedModel
 
 _NOT_FINITE = "Its float16 output is not finite, so this network runs in fp32 from now on."
@@ -54,6 +55,7 @@ class Runner:
         """What the user should know about the way this network is run."""
         self._one_resident = False
         self._networks: dict[int, nn.Module] = {}
+        self._measured: dict[tuple[tuple[int, ...], torch.dtype | None], int] = {}
         self.uses_engine = engine and device.type == "cpu" and self._engine_runs_it()
         self.precision: Precision = self._choose(precision)
         """The number format, with the reason in words."""
@@ -74,22 +76,14 @@ class Runner:
         return (1, channels, *recipe.patch_size)
 
     def _engine_runs_it(self) -> bool:
-        """Whether the engine gives what torch gives: known of some classes, else tried on one tile of noise."""
         network = self.model.network
-        if _is_covered(network):
+        if is_covered(network):
             return True
         network.load_state_dict(self.model.weights[0])
-        noise = torch.randn(self._shape, generator=torch.Generator().manual_seed(0))
-        try:
-            with torch.inference_mode():
-                wanted = _logits(network(noise))
-                found = _logits(accelerate(network, torch.float32)(noise))
-            alike = torch.allclose(found, wanted, rtol=1e-3, atol=1e-3 * float(wanted.abs().max()))
-        except Exception:  # whatever surgery did to it, torch runs it, or says why not
-            alike = False
-        if not alike:
-            self.notes.append(f"The CPU engine does not know {type(network).__name__}, so plain torch runs it.")
-        return alike
+        if runs_alike(network, self._shape):
+            return True
+        self.notes.append(f"The CPU engine does not know {type(network).__name__}, so plain torch runs it.")
+        return False
 
     def _choose(self, wanted: str) -> Precision:
         if self.uses_engine:
@@ -147,7 +141,7 @@ class Runner:
     def _forward(self, network: nn.Module, tiles: Tensor) -> Tensor:
         dtype = None if self.uses_engine else self.precision.dtype
         try:
-            output = _logits(_in_format(network, tiles, dtype))
+            output = logits_of(_in_format(network, tiles, dtype))
         except (MedMambaError, torch.OutOfMemoryError):
             raise
         except (RuntimeError, ValueError, MemoryError) as error:
@@ -216,17 +210,23 @@ class Runner:
         """
         copies = 2 ** len(self.axes) if self.mirrors_at_once else 1
         shape = (batch * copies, *self._shape[1:])
+        forward = self._forward_bytes(shape, self.precision.dtype)
+        # beside the forward: the sum over mirrored copies, a mirrored tile, and the flipped output
+        voxels = shape[0] * _product(shape[2:])
+        return forward + (voxels * 4 * (2 * self.model.recipe.heads + shape[1]) if self.axes else 0)
+
+    def _forward_bytes(self, shape: tuple[int, ...], dtype: torch.dtype | None) -> int:
+        if (shape, dtype) in self._measured:
+            return self._measured[shape, dtype]
+        network, kind = self.model.network, self.device.type
         try:
-            forward = activations.forward_bytes(
-                self.model.network, shape, self.precision.dtype, self.device.type, self.uses_engine
-            )
+            size = activations.forward_bytes(network, shape, dtype, kind, self.uses_engine)
         except MedMambaError:
             raise
         except (RuntimeError, ValueError) as error:
             raise self._refused(torch.empty(shape, device="meta"), str(error).splitlines()[0]) from error
-        # beside the forward: the sum over mirrored copies, a mirrored tile, and the flipped output
-        voxels = shape[0] * _product(shape[2:])
-        return forward + (voxels * 4 * (2 * self.model.recipe.heads + shape[1]) if self.axes else 0)
+        self._measured[shape, dtype] = size
+        return size
 
     def weight_bytes(self) -> int:
         """Memory that the weights of all folds take in the form in which they run, beyond the loaded model's own."""
@@ -236,37 +236,12 @@ class Runner:
         return size * (1 if self._one_resident else self.folds)
 
 
-_STOCK_UNETS = ("PlainConvUNet", "ResidualEncoderUNet")
-
-
-def _is_covered(network: nn.Module) -> bool:
-    """Whether every part of such a network has been seen to run alike in the engine, and nobody watches its parts."""
-    kind = type(network)
-    known = kind.__module__.startswith("medmamba.networks.") or (
-        kind.__module__ == "dynamic_network_architectures.architectures.unet" and kind.__name__ in _STOCK_UNETS
-    )
-    hooks = ("_forward_hooks", "_forward_pre_hooks")
-    return known and not any(getattr(module, name) for module in network.modules() for name in hooks)
-
-
 def _in_format(network: nn.Module, tiles: Tensor, dtype: torch.dtype | None) -> Any:
     """The network's output under autocast to a type; None: without autocast, which some devices do not take at all."""
     if dtype is None:
         return network(tiles)
     with torch.autocast(tiles.device.type, dtype=dtype):
         return network(tiles)
-
-
-def _logits(output: Any) -> Tensor:
-    """The logits in an output; of several, as with deep supervision that cannot be switched off, the first and finest.
-
-    Raises ValueError when there are none.
-    """
-    if isinstance(output, list | tuple) and output:
-        output = output[0]
-    if not isinstance(output, Tensor):
-        raise ValueError(f"its output is no tensor but {type(output).__name__}.")
-    return output
 
 
 def _product(sizes: tuple[int, ...]) -> int:

@@ -155,6 +155,20 @@ def test_an_unknown_network_that_runs_alike() -> None:
     assert runner.uses_engine and not runner.notes
 
 
+@pytest.mark.parametrize(("change", "known"), [({}, True), ({"nonlin": "torch.nn.GELU", "nonlin_kwargs": {}}, False)])
+def test_stock_networks_of_usual_layers_are_not_tried(
+    change: dict[str, Any], known: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans = made.plans()
+    plans["configurations"]["3d_fullres"]["architecture"]["arch_kwargs"].update(change)
+    model = load_folder(write_results(tmp_path, plans=plans))
+    tried: list[nn.Module] = []
+    network_class = type(model.network)
+    forward = network_class.forward
+    monkeypatch.setattr(network_class, "forward", lambda self, x: (tried.append(self), forward(self, x))[1])
+    assert Runner(model, CPU, "fp32").uses_engine and bool(tried) != known
+
+
 class Odd(nn.Module):
     """Another kind of output."""
 

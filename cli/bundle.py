@@ -133,7 +133,8 @@ def import_(
     self_test: SelfTest = True,
 ) -> None:
     """Make a bundle of other people's checkpoints, read without running code from them."""
-    from medmamba.bundle.importing import Images, import_checkpoint
+    from medmamba.bundle.images import Images
+    from medmamba.bundle.importing import import_checkpoint
     from medmamba.bundle.packing import Wording
     from medmamba.bundle.signing import signer
     from medmamba.files import read_json

@@ -5,8 +5,7 @@ say. A single file of weights brings none: what images it takes has to be said.
 """
 
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +19,11 @@ from ..predict.recipe import LoadedModel
 from . import originals
 from .card import Card
 from .facts import created, facts_of
+from .images import Images, plans_of
 from .layout import CARD, serialise, weight_name
 from .loading import load_registration
-from .packing import Facts, Wording, export, make_card
+from .packing import Facts, Wording, export, make_card, versions
 from .signing import Sign
-from .software import versions
 from .weights import serialise_weights, without_aliases
 from .writing import write
 
@@ -39,34 +38,6 @@ _FOREIGN = {
 """Trainers of the originals' own copies of nnU-Net -> what they build. Some of ours have the same names."""
 _LIGHT_M = {"init_filters": 32, "blocks_down": [1, 2, 2, 4], "blocks_up": [1, 1, 1]}
 """What LightM-UNet's trainer gives its network."""
-_NORMALIZATIONS = {
-    "zscore": ("ZScoreNormalization", False),
-    "zscore-nonzero": ("ZScoreNormalization", True),
-    "rescale01": ("RescaleTo01Normalization", False),
-    "rgb01": ("RGBTo01Normalization", False),
-    "none": ("NoNormalization", False),
-}
-"""--normalization -> nnU-Net's class, and whether voxels of value 0 are left out."""
-_INTENSITIES = {"mean": 0.0, "std": 1.0, "min": 0.0, "max": 0.0, "median": 0.0, "percentile_00_5": 0.0,
-                "percentile_99_5": 0.0}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Images:
-    """What a single file of weights does not say: the images it was trained on."""
-
-    channels: Sequence[str] = ()
-    labels: Sequence[str] = ()
-    """Names of labels 1, 2, ..."""
-    spacing: Sequence[float] | None = None
-    """mm, slowest axis first."""
-    patch_size: Sequence[int] | None = None
-    normalization: str = "zscore"
-    mirror: bool = False
-    plans: Mapping[str, Any] | None = None
-    """nnU-Net's, instead of all of the above."""
-    dataset: Mapping[str, Any] | None = None
-    configuration: str = "3d_fullres"
 
 
 def import_checkpoint(
@@ -154,7 +125,7 @@ def _of_file(
     """The model of an original state dict for these images."""
     if originals.entry_of(upstream).task == "registration":
         raise ConfigError(f"{upstream} registers images; nnU-Net's folders hold none of it.", "Give its file.")
-    plans, dataset = _plans(images, wording.name or upstream)
+    plans, dataset = plans_of(images, wording.name or upstream)
     configuration = images.configuration
     chosen = resolve(plans, configuration)
     channels = len(dataset.get("channel_names") or dataset["modality"])
@@ -198,61 +169,6 @@ def _outputs(upstream: str, dataset: Mapping[str, Any]) -> int:
     if any(isinstance(value, list | tuple) and len(value) > 1 for value in values):
         return len(dataset["regions_class_order"])
     return 1 if upstream == "Vivim" and len(values) == 2 else len(values)
-
-
-def _plans(images: Images, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """nnU-Net's plans and dataset.json: as given, else of what was said. ConfigError names what was not."""
-    if images.plans is not None and images.dataset is not None:
-        return deepcopy(dict(images.plans)), dict(images.dataset)
-    wanted = {"--channels": images.channels, "--labels": images.labels, "--spacing": images.spacing}
-    missing = [option for option, value in {**wanted, "--patch-size": images.patch_size}.items() if not value]
-    if missing or images.patch_size is None or images.spacing is None:
-        raise ConfigError(
-            f"A file of weights does not say what images it takes; {', '.join(missing)} is missing.",
-            "Give these, or --plans and --dataset-json of nnU-Net.",
-        )
-    if len(images.spacing) != len(images.patch_size):
-        raise ConfigError("--spacing and --patch-size have different numbers of axes.", "Give two or three for both.")
-    if images.normalization not in _NORMALIZATIONS:
-        raise ConfigError(f"--normalization {images.normalization!r} is unknown.", f"Use {', '.join(_NORMALIZATIONS)}.")
-    dataset = {
-        "name": name,
-        "channel_names": {str(place): channel for place, channel in enumerate(images.channels)},
-        "labels": {"background": 0, **{label: value for value, label in enumerate(images.labels, 1)}},
-        "file_ending": ".nii.gz",
-    }
-    return _made_plans(images, name), dataset
-
-
-def _made_plans(images: Images, name: str) -> dict[str, Any]:
-    scheme, masked = _NORMALIZATIONS[images.normalization]
-    count = len(images.channels)
-    configuration: dict[str, Any] = {
-        "data_identifier": f"imported_{images.configuration}",
-        "preprocessor_name": "DefaultPreprocessor",
-        "batch_size": 2,
-        "patch_size": list(images.patch_size or ()),
-        "median_image_size_in_voxels": list(images.patch_size or ()),
-        "spacing": list(images.spacing or ()),
-        "normalization_schemes": [scheme] * count,
-        "use_mask_for_norm": [masked] * count,
-        "batch_dice": False,
-        "architecture": {"network_class_name": "", "arch_kwargs": {}, "_kw_requires_import": []},
-    }
-    for kind, order in (("data", 3), ("seg", 1), ("probabilities", 1)):
-        options = {"is_seg": kind == "seg", "order": order, "order_z": 0, "force_separate_z": None}
-        configuration[f"resampling_fn_{kind}"] = "resample_data_or_seg_to_shape"
-        configuration[f"resampling_fn_{kind}_kwargs"] = options
-    return {
-        "dataset_name": name,
-        "plans_name": "imported",
-        "image_reader_writer": "SimpleITKIO",
-        "transpose_forward": [0, 1, 2],
-        "transpose_backward": [0, 1, 2],
-        "label_manager": "LabelManager",
-        "foreground_intensity_properties_per_channel": {str(place): dict(_INTENSITIES) for place in range(count)},
-        "configurations": {images.configuration: configuration},
-    }
 
 
 # ---- registration

@@ -13,17 +13,18 @@ from ..networks import infos
 from ..nnunet.plans import STAMP, resolve
 from ..nnunet.recipe import make_network
 from ..predict.recipe import LoadedModel
+from ..predict.report import software
 from . import selftest
 from .card import Card
 from .layout import CARD, DATASET, EXPECTED, FINGERPRINT, PLANS, PREVIOUS, serialise, weight_name
 from .loading import load
 from .signing import Sign
-from .software import versions
 from .weights import serialise_weights, without_aliases
-from .writing import Files, write
+from .writing import Files, require_free, write
 
 _CASES = ("training", "test", "dataset")
 """Keys of dataset.json that list files by name, which may tell of patients."""
+_SOFTWARE = ("medmamba", "torch", "nnunetv2", "numpy")
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ def export(
     The same model gives the same bundle, byte by byte. Raises ConfigError for a network that is none of medmamba's or
     nnU-Net's, DataError for weights that are not of the plans' network, SetupError when the target cannot be written.
     """
+    require_free(Path(target))
     said = wording or Wording()
     cards = [_card(model, facts, said)]
     if model.previous is not None:
@@ -155,6 +157,11 @@ def _card(model: LoadedModel, facts: Facts, wording: Wording) -> Card:
         "notes": list(model.notes),
     }
     return make_card(wanted)
+
+
+def versions() -> dict[str, str]:
+    """Of medmamba and what it computes with."""
+    return {name: version for name, version in software().items() if name in _SOFTWARE}
 
 
 def make_card(content: Mapping[str, Any]) -> Card:

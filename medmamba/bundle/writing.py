@@ -30,8 +30,7 @@ def write(
 
     Raises ConfigError when the target is there, SetupError when it cannot be written.
     """
-    if os.path.lexists(target):
-        raise ConfigError(f"{target} is there already.", "Remove it, or give --out another name.")
+    require_free(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".writing-", dir=target.parent) as folder:
@@ -43,6 +42,12 @@ def write(
     except OSError as error:
         raise SetupError(f"{target} cannot be written: {error.strerror or error}.", "Make room there.") from error
     return found
+
+
+def require_free(target: Path) -> None:
+    """ConfigError when there is something at the place of a new bundle."""
+    if os.path.lexists(target):
+        raise ConfigError(f"{target} is there already.", "Remove it, or give --out another name.")
 
 
 def _write_folder(folder: Path, files: Files, created: str, sign: Sign | None) -> str:

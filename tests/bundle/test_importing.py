@@ -10,7 +10,8 @@ import pytest
 import torch
 
 import medmamba.bundle
-from medmamba.bundle.importing import Images, import_checkpoint
+from medmamba.bundle.images import Images
+from medmamba.bundle.importing import import_checkpoint
 from medmamba.bundle.loading import load_registration
 from medmamba.bundle.verify import inspect, verify
 from medmamba.errors import ConfigError, DataError

@@ -20,7 +20,7 @@ from .parts import part_of, report_name
 from .peak import PeakMemory
 from .recipe import LoadedModel, Recipe
 from .report import FINISHED, CaseReport, Report, dumps, recorded
-from .writing import output_name, roi_values
+from .writing import output_name, require_apart, roi_values
 
 _SETTINGS = ("precision", "folds", "step_size", "mirror_axes", "fast")
 """What label maps depend on, of what a predictor says of itself."""
@@ -272,6 +272,7 @@ def run(
     mine = part_of(cases, num_parts, part_id)
     model, watcher = predictor.model, watcher or Watcher()
     wanted = Wanted.of(model, save_probabilities, roi, raw_labels)
+    require_apart(cases, Path(output), model.recipe)
     report = start_report(model, predictor.description(), wanted, len(mine))
     report.part = None if num_parts == 1 else (part_id, num_parts)
     with stop_requests() as stop, staging(Path(output)) as place:

@@ -27,6 +27,7 @@ from .outputs import Staging, staging
 from .parts import part_of, report_name
 from .recipe import LoadedModel
 from .report import FINISHED, CaseReport
+from .writing import require_apart
 
 _AT_ONCE = 2
 """Cases a worker holds: one in the network, one being prepared."""
@@ -139,6 +140,7 @@ def run(
     mine = part_of(cases, num_parts, part_id)
     mine = [replace(case, files=tuple(file.absolute() for file in case.files)) for case in mine]
     watcher, wanted = watcher or Watcher(), Wanted.of(model, save_probabilities, roi, raw_labels)
+    require_apart(cases, Path(output), model.recipe)
     with cluster(address) as ray, stop_requests() as stop, staging(Path(output).absolute()) as place:
         shares = divide(ray, jobs, device)
         watcher.message(f"Ray: {shares}")

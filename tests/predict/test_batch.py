@@ -149,6 +149,14 @@ def test_wishes_that_the_model_cannot_meet(cases: list[Case], out: Path) -> None
     assert not out.exists()
 
 
+def test_images_are_not_replaced(cases: list[Case], tmp_path: Path) -> None:
+    image = cases[0].files[0].rename(tmp_path / "images/a.nii.gz")
+    before = image.read_bytes()
+    with pytest.raises(ConfigError, match="would replace the image"):
+        batch.run(FakePredictor(), find_cases(image, RECIPE), tmp_path / "images")
+    assert image.read_bytes() == before
+
+
 def test_only_some_labels(cases: list[Case], out: Path) -> None:
     batch.run(FakePredictor(), cases[:1], out, roi=["core"])
     assert set(np.unique(sitk.GetArrayFromImage(sitk.ReadImage(str(out / "case0.nii.gz"))))) == {0, 2}

@@ -20,10 +20,10 @@ from torch import Tensor
 from .axes import Axis, Run
 from .linear import Taps, taps
 from .preprocess import Place, network_spacing
-from .probabilities import Pages, npz
+from .probabilities import npz
 from .recipe import Recipe, Resampling
 from .resample import axes_of, resample, resample_bytes, separate_axis, stays_between
-from .scratch import empty
+from .scratch import empty, let_go
 from .winners import Block, greatest, painted
 from .winners import probabilities as probabilities_of
 
@@ -85,7 +85,7 @@ class Canvas:
     """The label map of the image, and its probabilities where they are wanted, painted block by block."""
 
     def __init__(
-        self, recipe: Recipe, place: Place, pages: Pages | None, axes: Sequence[Axis], alone: int | None
+        self, recipe: Recipe, place: Place, pages: NDArray[np.float32] | None, axes: Sequence[Axis], alone: int | None
     ) -> None:
         self.tiles: list[list[Taps]] = []  # along the two axes of a row
         self.regions, self.pages, self.axes, self.alone = recipe.regions_class_order, pages, axes, alone
@@ -94,9 +94,11 @@ class Canvas:
         self.inside = self.labels.transpose(recipe.transpose_forward)[box]
         if pages is not None:
             if not recipe.has_regions:
-                pages.array[0] = 1  # background, outside of the crop
+                for plane in pages[0]:
+                    plane[...] = 1  # background, outside of the crop
+                    let_go(pages)
             forward = (0, *(axis + 1 for axis in recipe.transpose_forward))
-            self.shares = pages.array.transpose(forward)[(slice(None), *box)]
+            self.shares = pages.transpose(forward)[(slice(None), *box)]
 
     def paint(self, rows: Run, logits: Tensor) -> None:
         """Paint the rows `rows` of the crop from `logits` (heads, rows.last - rows.first, y, x)."""
@@ -115,7 +117,7 @@ class Canvas:
                 labels = greatest(block) if self.regions is None else painted(block, self.regions)
             self.inside[where] = labels if isinstance(labels, int) else labels.cpu().numpy()
             if self.pages is not None:
-                self.pages.drop()
+                let_go(self.pages)
 
 
 def _rows(slabs: Iterable[Slab], axis: Axis, size: int) -> Iterator[tuple[Run, Tensor]]:
@@ -148,6 +150,7 @@ def _resampled_whole(slabs: Iterable[Slab], recipe: Recipe, place: Place, scratc
     logits = empty((recipe.heads, *place.network_shape), np.float16, scratch)
     for slab in slabs:
         logits[:, slab.start : slab.stop] = slab.logits.cpu().numpy()
+        let_go(logits)
     if isinstance(how, Resampling):
         out = empty((recipe.heads, *shape), np.float16, scratch)
         return Slab(0, shape[0], torch.from_numpy(resample(logits, shape, target, own, how, out)))

@@ -18,7 +18,7 @@ from .crop import background, bounding_box, nonzero
 from .labels import resample_labels
 from .recipe import Recipe, Resampling, WholeResampler
 from .resample import new_shape, resample, resample_bytes
-from .scratch import empty
+from .scratch import empty, let_go
 
 
 @dataclass(frozen=True)
@@ -125,6 +125,7 @@ def _resampled(
         resample(data, place.network_shape, own, target, how, out)
     else:
         out[...] = np.asarray(how(data, place.network_shape, own, target))
+        let_go(out)
 
 
 def _one_hot(labels: NDArray[Any], place: Place, recipe: Recipe, out: NDArray[np.float32]) -> None:
@@ -137,6 +138,7 @@ def _one_hot(labels: NDArray[Any], place: Place, recipe: Recipe, out: NDArray[np
         labels = np.asarray(how(labels[None], place.network_shape, own, target))[0]
     for value, channel in zip(recipe.foreground, out, strict=True):
         np.equal(labels, value, out=channel, casting="unsafe")
+        let_go(out)
 
 
 def preprocess_bytes(shape: Sequence[int], network_shape: Sequence[int], channels: int, recipe: Recipe) -> int:

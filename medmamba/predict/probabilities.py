@@ -1,6 +1,5 @@
 """Probabilities in the file that nnU-Net writes beside a label map, without holding them in memory."""
 
-import mmap
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -8,25 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..files import replacing
-
-
-class Pages:
-    """A float32 array in a file: what has been written leaves this process's memory when told to."""
-
-    def __init__(self, file: Path, shape: tuple[int, ...]) -> None:
-        self.array = np.lib.format.open_memmap(file, "w+", np.float32, shape)
-
-    def drop(self) -> None:
-        """Hand the pages back to the system, which keeps or writes them as it likes; none of them is lost."""
-        pages = getattr(self.array, "_mmap", None)
-        if pages is not None and hasattr(mmap, "MADV_DONTNEED"):
-            pages.madvise(mmap.MADV_DONTNEED)
+from .scratch import let_go
 
 
 @contextmanager
-def npz(path: Path, shape: tuple[int, ...], scratch: Path | None = None) -> Iterator[Pages]:
+def npz(path: Path, shape: tuple[int, ...], scratch: Path | None = None) -> Iterator[NDArray[np.float32]]:
     """An array of `shape`, zero at first; `path` (.npz, compressed, key "probabilities") has it when the block ends.
 
     Until then it lies uncompressed in the folder `scratch`, or beside `path`: four bytes a value.
@@ -35,10 +23,9 @@ def npz(path: Path, shape: tuple[int, ...], scratch: Path | None = None) -> Iter
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".probabilities-", dir=folder) as place:
         plain = Path(place) / "probabilities.npy"
-        pages = Pages(plain, shape)
-        yield pages
-        pages.drop()
-        del pages.array
+        array = np.lib.format.open_memmap(plain, "w+", np.float32, shape)
+        yield array
+        let_go(array)
         with (
             replacing(path, durable=True) as temporary,
             zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive,

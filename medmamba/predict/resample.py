@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .axes import Axis, apply, axis, unchanged
 from .recipe import Resampling
+from .scratch import let_go
 
 ANISOTROPY = 3
 """How many times as coarse as the finest an axis must be for nnU-Net to resample it on its own."""
@@ -107,6 +108,8 @@ def resample(
                 if limits:
                     values.clamp_(*limits)
                 rows_out[first : first + len(values)] = values.numpy()
+            let_go(data)
+            let_go(out)
     return out
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from nnunetv2.preprocessing.resampling.resample_torch import resample_torch_fornnunet
 from scipy.ndimage import gaussian_filter
 
-from medmamba.predict.export import Slab, label_map
+from medmamba.predict.export import Slab, export_bytes, label_map
 from medmamba.predict.preprocess import Place
 from medmamba.predict.recipe import Resampling
 from medmamba.predict.resample import new_shape
@@ -134,3 +134,12 @@ def test_nan_wins_as_it_does_in_numpy() -> None:
     logits[2, 3:5, 10:20, 10:20] = torch.nan
     logits[1, 4:6, 15:25, 10:20] = torch.nan
     np.testing.assert_array_equal(label_map(slabs(logits), recipe, place), stock.export(logits, recipe, place))
+
+
+def test_a_hundred_classes_take_a_fraction_of_their_logits() -> None:
+    recipe = stock.recipe((1.5, 1.5, 1.5), 104)
+    place = make_place((600, 512, 512), (1.0, 1.0, 1.0), recipe)
+    labels = 600 * 512 * 512
+    assert labels < export_bytes(place, recipe) < 0.6e9  # nnU-Net: 33 GB of float16 and as much again
+    cubic = stock.recipe((1.5, 1.5, 1.5), 104, logits=Resampling(3, 0))
+    assert export_bytes(place, cubic) > 2 * 104 * labels > export_bytes(place, cubic, scratch=True)

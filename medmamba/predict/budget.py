@@ -4,23 +4,22 @@ Only arrays count whose size follows from the image, the model and nnU-Net's mat
 the model is loaded (Python, torch, the weights) is measured.
 """
 
-import os
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from pathlib import Path
 from typing import Protocol
 
 from .. import runtime
-from ..errors import ConfigError, SetupError
+from ..errors import SetupError
 from .export import export_bytes
 from .preprocess import Place, network_spacing, preprocess_bytes
 from .recipe import LoadedModel, Recipe
 from .resample import new_shape
+from .sizes import in_words, parse_size, resident_memory
 from .tiles import Grid
 
-_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+__all__ = ["Estimate", "Plan", "estimate", "parse_size", "require"]
+
 _ROWS, _FEW_ROWS = 32, 4
 """Of logits that are handed on at a time."""
 _SUM, _FLOAT = 2, 4
@@ -142,6 +141,8 @@ class Estimate:
     folds: int
     tiles: int
     """That the network is run on, of all folds and without the mirrored copies."""
+    on_gpu: bool = False
+    """Whether the network lies in a GPU's memory and not in this process's."""
 
     @property
     def window(self) -> int:
@@ -158,8 +159,9 @@ class Estimate:
         sums = self.row * (plan.rows if plan.sums_on_disk else self.ring)
         kept = self.tile * self.folds if plan.keep_uniform else 0
         data = 0 if plan.data_on_disk else self.data
-        network = data + self.weights + sums + kept + max(self.activations, self.export)
-        return self.base + max(network, self.weights + self.output)
+        weights, activations = (0, self.tile) if self.on_gpu else (self.weights, self.activations)
+        network = data + weights + sums + kept + max(activations, self.export)
+        return self.base + max(network, weights + self.output)
 
     def preparing(self, plan: Plan | None = None) -> int:
         """The most that preparing takes, beyond what the process holds."""
@@ -262,30 +264,6 @@ def fits_gpu(estimate: Estimate, free: int) -> tuple[bool, bool]:
     left = int(free * (1 - _SPARE)) - estimate.weights - estimate.activations
     sums = estimate.row * estimate.ring + estimate.tile * (1 + estimate.folds)
     return sums <= left, estimate.data + (sums if sums <= left else 0) <= left
-
-
-def parse_size(text: str | int) -> int:
-    """Bytes of a size such as 6G, 1.5 GB, 800M or a plain number; units are powers of 1024.
-
-    Raises ConfigError for anything else.
-    """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?\s*", str(text), re.IGNORECASE)
-    if match is None or float(match[1]) == 0:
-        raise ConfigError(f"{text!r} is no size.", "Write it as 6G, 1.5G or 800M.")
-    return int(float(match[1]) * _UNITS[match[2].upper()])
-
-
-def in_words(size: int) -> str:
-    """Bytes for people."""
-    return f"{size / 2**30:.1f} GB" if size >= 2**30 else f"{size / 2**20:.0f} MB"
-
-
-def resident_memory() -> int:
-    """Bytes of this process that are in memory now; 0 where the system does not tell."""
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError):
-        return 0
 
 
 def in_two_stages(later: Estimate, earlier: Estimate) -> Estimate:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from .. import runtime
 from ..errors import ConfigError, DataError, MedMambaError
 from . import budget, export, images
-from .budget import Estimate, Plan, parse_size
+from .budget import Estimate, Plan
 from .cases import Case
 from .headers import Header, probe
 from .preprocess import Place, preprocess
@@ -22,6 +22,7 @@ from .properties import write_properties
 from .recipe import LoadedModel, Recipe
 from .runner import Runner
 from .scratch import let_go
+from .sizes import parse_size, resident_memory
 from .stages import CaseNotes, InHand, Prepared, Seconds
 from .window import OnTile, Tally, WindowMemory, slabs
 from .writing import write_labels
@@ -104,7 +105,7 @@ class Predictor:
             )
         if self.max_ram is not None:
             self.runner.activation_bytes()  # what it imports is part of the process from now on
-        self._base = budget.resident_memory()
+        self._base = resident_memory()
         self._in_hand = InHand()
         self._asked: dict[Case, Estimate | None] = {}
 
@@ -141,6 +142,7 @@ class Predictor:
 
     def _estimate(self, header: Header, network: budget.Sizes) -> Estimate:
         own = budget.estimate(header, self.recipe, network, self.step_size, self._base)
+        own = replace(own, on_gpu=self.device.type == "cuda")
         return own if self.earlier is None else budget.in_two_stages(own, self.earlier.estimate(header))
 
     def plan(self, header: Header, name: str) -> tuple[Estimate, Plan]:
@@ -251,6 +253,8 @@ class Predictor:
             prepared.image = None
         data, place = prepared.data, prepared.place
         assert data is not None and place is not None, "a case is finished once"
+        if npz is not None:
+            self._leave_room_for_probabilities(prepared, place)
         prepared.data = None
         memory = self._window_memory(prepared)
         parts = slabs(data, self.runner, self.recipe, self.step_size, memory, on_tile, tally, prepared.name)
@@ -261,6 +265,13 @@ class Predictor:
         own["export"] -= own["network"]
         prepared.seconds.add(own)
         return labels, place
+
+    def _leave_room_for_probabilities(self, prepared: Prepared, place: Place) -> None:
+        """Plan once more, with the larger export. Raises SetupError where that is too much."""
+        exporting = export.export_bytes(place, self.recipe, probabilities=True)
+        prepared.estimate = replace(prepared.estimate, export=exporting)
+        plan = budget.require(prepared.estimate, self.max_ram, prepared.name)
+        prepared.plan = replace(plan, data_on_disk=prepared.plan.data_on_disk)  # that is settled
 
     def _window_memory(self, prepared: Prepared) -> WindowMemory:
         plan = prepared.plan

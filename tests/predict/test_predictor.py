@@ -131,6 +131,27 @@ def test_arrays_and_folders(images: list[Path], tmp_path: Path) -> None:
     assert seen[-1][0] == seen[-1][1] == len(seen)
 
 
+def test_cases_in_hand_count_until_they_are_done_or_given_up(images: list[Path], tmp_path: Path) -> None:
+    predictor = Predictor(made_model(), device="cpu", max_ram="4G")
+    first, second = find_cases(images, predictor.recipe)
+    prepared = predictor.prepare(first)
+    assert predictor.ahead(second)
+    expected = prepared.estimate.peak(prepared.plan)
+    predictor.max_ram = int(expected * 0.99)
+    assert not predictor.ahead(second)
+    with pytest.raises(KeyboardInterrupt):
+        predictor.finish(prepared, tmp_path / "first.nii.gz", on_tile=interrupt)
+    assert predictor.ahead(second) and not list(tmp_path.glob("*.nii.gz"))
+    given_up = predictor.prepare(first)
+    assert not predictor.ahead(second)
+    del given_up
+    assert predictor.ahead(second)
+
+
+def interrupt(done: int, total: int) -> None:
+    raise KeyboardInterrupt
+
+
 def test_fast_is_one_fold_without_mirrors_in_larger_steps() -> None:
     predictor = Predictor(made_model(folds=3, mirror=(0, 1, 2)), device="cpu", fast=True)
     said = predictor.description()

@@ -47,6 +47,23 @@ class Sizes(Protocol):
 
 
 @dataclass(frozen=True)
+class Known:
+    """What a runner said once; asking it again is not for several threads."""
+
+    folds: int
+    activations: int
+    weights: int
+
+    def activation_bytes(self) -> int:
+        """One call's peak."""
+        return self.activations
+
+    def weight_bytes(self) -> int:
+        """All folds' weights."""
+        return self.weights
+
+
+@dataclass(frozen=True)
 class Rough:
     """More than most networks take, known at once: telling exactly takes seconds of imports."""
 

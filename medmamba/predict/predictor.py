@@ -1,6 +1,7 @@
 """A trained model that segments images, from Python as from the command line."""
 
 import tempfile
+import threading
 import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
@@ -106,6 +107,10 @@ class Predictor:
         if self.max_ram is not None:
             self.runner.activation_bytes()  # what it imports is part of the process from now on
         self._base = resident_memory()
+        self._known: budget.Known | None = None
+        self._asking = threading.Lock()
+        if self.max_ram is not None:
+            self._network_sizes()
         self._in_hand = InHand()
         self._asked: dict[Case, Estimate | None] = {}
 
@@ -138,7 +143,15 @@ class Predictor:
             rough = self._estimate(header, budget.Rough(self.model))
             if budget.is_easy(rough):
                 return rough
-        return self._estimate(header, self.runner)
+        return self._estimate(header, self._network_sizes())
+
+    def _network_sizes(self) -> budget.Known:
+        """Of the runner, which is asked once: it builds a network for the answer."""
+        with self._asking:
+            if self._known is None:
+                runner = self.runner
+                self._known = budget.Known(runner.folds, runner.activation_bytes(), runner.weight_bytes())
+            return self._known
 
     def _estimate(self, header: Header, network: budget.Sizes) -> Estimate:
         own = budget.estimate(header, self.recipe, network, self.step_size, self._base)
@@ -168,7 +181,7 @@ class Predictor:
         Raises DataError for an image that cannot be used, SetupError for one that is too large.
         """
         started = time.perf_counter()
-        self._asked.pop(case, None)
+        self._asked.pop(case, None)  # asked about again only if it is taken once more
         prepared = Prepared(case.name, *self.plan(probe(case, self.recipe), case.name))
         self._in_hand.add(prepared)
         image = images.read(case, self.recipe)

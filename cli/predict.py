@@ -79,8 +79,13 @@ def predict(
     ] = None,
     max_vram: Annotated[str | None, typer.Option(help="The same on the GPU.", rich_help_panel=_LIMITS)] = None,
     jobs: Annotated[
-        int, typer.Option(min=0, help="Cases prepared ahead; with --ray: workers.", rich_help_panel=_LIMITS)
-    ] = 1,
+        int | None,
+        typer.Option(
+            min=0,
+            help="Cases prepared ahead (1); with --ray: workers on CPUs (one a machine).",
+            rich_help_panel=_LIMITS,
+        ),
+    ] = None,
     save_probabilities: Annotated[
         bool, typer.Option("--save-probabilities", help="Also what ensembles need (.npz).", rich_help_panel=_WRITTEN)
     ] = False,
@@ -131,14 +136,13 @@ def predict(
     given: dict[str, Any] = {
         "resume": resume,
         "save_probabilities": save_probabilities,
-        "jobs": jobs,
         "num_parts": num_parts,
         "part_id": part_id,
         "roi": _labels(roi),
         "raw_labels": raw_labels,
     }
     try:
-        _run(making, input, output, ray, as_json, given)
+        _run(making, input, output, ray, jobs, as_json, given)
     except KeyboardInterrupt:  # the second one: threads that still prepare a case are not waited for
         sys.stdout.flush()
         os._exit(130)
@@ -155,7 +159,13 @@ def _labels(text: str | None) -> list[str] | None:
 
 
 def _run(
-    making: "Making", input: list[Path], output: Path, ray: str | None, as_json: bool, given: dict[str, Any]
+    making: "Making",
+    input: list[Path],
+    output: Path,
+    ray: str | None,
+    jobs: int | None,
+    as_json: bool,
+    given: dict[str, Any],
 ) -> None:
     """Load, find, segment and show."""
     from medmamba.predict import batch
@@ -170,13 +180,12 @@ def _run(
     with BatchScreen(as_json) as screen:
         outcome: Outcome
         if ray is None:
-            outcome = batch.run(making.predictor(loaded), cases, output, watcher=screen, **given)
+            ahead = 1 if jobs is None else jobs
+            outcome = batch.run(making.predictor(loaded), cases, output, jobs=ahead, watcher=screen, **given)
         else:
             from medmamba.predict import fleet
 
-            device = str(making.how["device"])
-            outcome = fleet.run(
-                making.elsewhere(), loaded, cases, output, address=ray, device=device, watcher=screen, **given
-            )
+            where: dict[str, Any] = {"address": ray, "jobs": jobs, "device": making.how["device"]}
+            outcome = fleet.run(making.elsewhere(), loaded, cases, output, **where, watcher=screen, **given)
     if not as_json:
         show_outcome(outcome, output)

@@ -126,7 +126,8 @@ def show_cases(report: "Report") -> None:
     peak = totals["peak_memory"]
     parts = [f"{totals[name]} {name}" for name in ("done", "kept", "failed", "left") if totals[name]]
     memory = f", at most {_memory(peak)}" if peak else ""
-    typer.echo(f"{totals['cases']} cases: {', '.join(parts) or 'none'}; {totals['seconds']:.0f} s{memory}")
+    count = f"{totals['cases']} case{'s' if totals['cases'] != 1 else ''}"
+    typer.echo(f"{count}: {', '.join(parts) or 'none'}; {totals['seconds']:.0f} s{memory}")
 
 
 def _row(case: "CaseReport") -> Sequence[str]:

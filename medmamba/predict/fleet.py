@@ -152,6 +152,8 @@ def run(
         book.begin(model)
         left = []
         for case in mine:
+            if stop:
+                break
             if there := kept(case):
                 book.add(there)
             else:

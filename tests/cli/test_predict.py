@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,17 @@ def test_a_model_that_is_not_there(run: Any, images: Path) -> None:
     result = run("predict", "--model", "nothing", "--input", images, "--output", "out")
     assert result.exit_code == 4 and "nothing" in result.stderr
     assert run("predict", "--input", images, "--output", "out").exit_code == 2
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("ray") is None, reason="the package ray is not installed")
+def test_a_fleet_gives_the_same_labels(run: Any, model: Path, images: Path, tmp_path: Path) -> None:
+    common = ("--model", model, "--input", images, *FAST)
+    assert run("predict", *common, "--output", tmp_path / "alone").exit_code == 0
+    result = run("predict", *common, "--output", tmp_path / "fleet", "--ray", "auto", "--jobs", "2")
+    assert result.exit_code == 0 and "Ray: 2 workers" in result.stdout, result.output
+    for file in (tmp_path / "alone").glob("*.nii.gz"):
+        assert (tmp_path / "fleet" / file.name).read_bytes() == file.read_bytes()
 
 
 def test_sigterm_is_143_and_the_rest_can_be_done(model: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from pydoc import ErrorDuringImport
+from pydoc import ErrorDuringImport, locate
 from typing import Any
 
 from torch import nn
@@ -101,6 +101,7 @@ def _from_plans(architecture: Mapping[str, Any], inputs: int, outputs: int, rest
     try:
         with host.muted(), warnings.catch_warnings():  # nnU-Net tells of classes that have moved
             warnings.simplefilter("ignore")
+            _require_network(class_path)
             network: nn.Module = get_network_from_plans(
                 class_path, arguments, imported, inputs, outputs, allow_init=False, deep_supervision=False
             )
@@ -109,6 +110,13 @@ def _from_plans(architecture: Mapping[str, Any], inputs: int, outputs: int, rest
             f"The plans' network {class_path} cannot be built: {error}.", "Install its package, or take other plans."
         ) from error
     return network
+
+
+def _require_network(class_path: str) -> None:
+    """Refuse what is there under this name and is no network, before nnU-Net calls it."""
+    found = locate(class_path)
+    if found is not None and not (isinstance(found, type) and issubclass(found, nn.Module)):
+        raise ConfigError(f"The plans' network {class_path} is no network.", "Take other plans.")
 
 
 def _refuse_imports(arguments: Mapping[str, Any], imported: list[str]) -> None:

@@ -138,3 +138,11 @@ def test_networks_that_are_refused(change: dict[str, Any], message: str) -> None
         (carried if key in carried else carried["arch_kwargs"])[key] = value
     with pytest.raises(ConfigError, match=message):
         make_network(content, made.dataset(), "3d_fullres", None)
+
+
+def test_what_the_plans_name_has_to_be_a_network(stock_plans: dict[str, Any]) -> None:
+    called = "subprocess.Popen"
+    stock_plans["configurations"]["3d_fullres"]["architecture"]["network_class_name"] = called
+    dataset = {"channel_names": {"0": "CT"}, "labels": {"background": 0, "one": 1}, "file_ending": ".nii.gz"}
+    with pytest.raises(ConfigError, match=f"{called} is no network"):
+        make_network(stock_plans, dataset, "3d_fullres", "nnUNetTrainer")

@@ -247,7 +247,7 @@ def test_a_run_killed_early_takes_nothing_from_the_next(cases: list[Case], out: 
 
 def child(images: Path, output: Path) -> None:
     """A process that segments slowly, and goes on where another one was killed."""
-    batch.run(FakePredictor(0.04), find_cases(images, RECIPE), output, resume=True, save_probabilities=True)
+    batch.run(FakePredictor(0.1), find_cases(images, RECIPE), output, resume=True, save_probabilities=True)
 
 
 @pytest.fixture(scope="module")
@@ -261,7 +261,7 @@ def processes() -> Any:
 @pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
 def test_killed_and_resumed_equals_undisturbed(tmp_path: Path, processes: Any, kills: int) -> None:
     images, killed = tmp_path / "images", tmp_path / "killed"
-    write_images(images, [f"case{number:02}" for number in range(3 * kills)], (20, 30, 30))
+    write_images(images, [f"case{number:02}" for number in range(4 * kills)], (20, 30, 30))
     batch.run(FakePredictor(), find_cases(images, RECIPE), tmp_path / "calm", save_probabilities=True)
     wait = random.Random(kills)
     codes = []

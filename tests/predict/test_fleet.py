@@ -1,16 +1,13 @@
 """A fleet of workers on a local Ray: lost workers, cases that kill, everything exactly once."""
 
 import json
-import sys
 from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from medmamba.errors import SetupError
 from medmamba.predict import batch, fleet
 from medmamba.predict.cases import find_cases
 from medmamba.predict.failures import BatchError
@@ -62,31 +59,3 @@ def test_a_case_that_kills_workers_fails_and_the_rest_is_kept(images: Path, tmp_
     report = json.loads((tmp_path / "out/predict_report.json").read_text())
     assert {name: report["totals"][name] for name in ("done", "kept", "failed")} == {"done": 2, "kept": 5, "failed": 1}
     assert not list((tmp_path / "out").glob(".*"))
-
-
-def test_without_ray_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(SetupError, match=r"not installed\. pip install 'medmamba\[ray\]'"), fleet.cluster("auto"):
-        pass
-
-
-@needs_ray
-def test_nobody_answers() -> None:
-    with pytest.raises(SetupError, match=r"No Ray cluster answers at 127\.0\.0\.1:9"), fleet.cluster("127.0.0.1:9"):
-        pass
-
-
-@pytest.mark.parametrize(
-    ("nodes", "jobs", "device", "wanted"),
-    [
-        ([{"CPU": 8}], None, "auto", fleet.Shares(1, 8, 0)),
-        ([{"CPU": 8}], 3, "auto", fleet.Shares(3, 2, 0)),
-        ([{"CPU": 8}, {"CPU": 4}], None, "auto", fleet.Shares(2, 4, 0)),
-        ([{"CPU": 2}], 5, "cpu", fleet.Shares(5, 0.4, 0)),
-        ([{"CPU": 16, "GPU": 4}, {"CPU": 8}], 3, "auto", fleet.Shares(4, 4, 1)),
-        ([{"CPU": 16, "GPU": 4}], 2, "cpu", fleet.Shares(2, 8, 0)),
-    ],
-)
-def test_shares(nodes: list[dict[str, float]], jobs: int | None, device: str, wanted: fleet.Shares) -> None:
-    ray = SimpleNamespace(nodes=lambda: [{"Alive": True, "Resources": node} for node in nodes])
-    assert fleet.divide(ray, jobs, device) == wanted

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from .. import runtime
 from ..errors import ConfigError
 from ..kernels import library
+from ..scan import dispatch
 from .convert import convert
 
 _NAMES = {torch.float32: "fp32", torch.bfloat16: "bf16"}
@@ -24,7 +25,7 @@ class Accelerated(nn.Module):
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         """What the original returns for the same arguments: float32, channels first, without gradients."""
-        with torch.no_grad(), torch.autocast("cpu", enabled=False):
+        with torch.no_grad(), torch.autocast("cpu", enabled=False), dispatch.numbers_only():
             return _plain(self.network(*inputs, **options))
 
     def train(self, mode: bool = True) -> "Accelerated":

@@ -21,6 +21,7 @@ VARIABLE = "MEDMAMBA_SCAN"
 REFERENCE = "reference"
 _SLOW_FROM = 10**8
 _assumed: ContextVar[str] = ContextVar("assumed scan path", default="")
+_numbers_only: ContextVar[bool] = ContextVar("no torch operators around the paths", default=False)
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,25 @@ def assume(name: str) -> Iterator[None]:
         yield
     finally:
         _assumed.reset(token)
+
+
+@contextmanager
+def numbers_only() -> Iterator[None]:
+    """Have calls go to their path at once instead of through a torch operator.
+
+    For inference: the first call of such an operator imports torch's compiler, which takes a second and more. Nobody may
+    ask for gradients, graphs or fake tensors inside.
+    """
+    token = _numbers_only.set(True)
+    try:
+        yield
+    finally:
+        _numbers_only.reset(token)
+
+
+def wants_numbers_only() -> bool:
+    """Whether this call is made inside of `numbers_only`."""
+    return _numbers_only.get()
 
 
 def explain(device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> str:

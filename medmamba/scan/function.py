@@ -140,6 +140,10 @@ def _scan(
     dispatch.warn_if_slow(path, u.device, u.numel() * A.shape[-1])
     tensors = (u, delta, A, B, C, D, z, delta_bias)
     no_forward_mode("selective_scan", *tensors)
+    if dispatch.wants_numbers_only():
+        inputs = ScanInputs(u, delta, A, B, C, D, z, delta_bias, delta_softplus, orders)
+        with torch.profiler.record_function("medmamba::selective_scan"):  # by this name a profile shows it
+            return dispatch.by_name(path).forward(inputs, False)[:2]
     keep = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
     y, last, _ = scan_op(*tensors, delta_softplus, [order.code for order in orders], path, keep)
     return y, last

@@ -1,6 +1,8 @@
 """Whole networks: the same outputs, and the original as it was."""
 
 import copy
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -187,3 +189,15 @@ def test_refuses_what_it_cannot_do():
         accelerate(network, torch.float16)
     with pytest.raises(ConfigError, match="meta"):
         accelerate(network.to("meta"))
+
+
+def test_the_engine_does_not_wake_torchs_compiler() -> None:
+    script = (
+        "import sys, torch\n"
+        "from medmamba.engine import accelerate\n"
+        "from medmamba.networks import create\n"
+        "network = create('umamba-bot', input_channels=1, num_classes=2, features_per_stage=(8, 16)).eval()\n"
+        "accelerate(network, torch.float32)(torch.randn(1, 1, 16, 16, 16))\n"
+        "sys.exit('torch._dynamo' in sys.modules)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

@@ -113,8 +113,8 @@ def assume(name: str) -> Iterator[None]:
 def numbers_only() -> Iterator[None]:
     """Have calls go to their path at once instead of through a torch operator.
 
-    For inference: the first call of such an operator imports torch's compiler, which takes a second and more. Nobody may
-    ask for gradients, graphs or fake tensors inside.
+    For inference: the first call of such an operator imports torch's compiler, which takes a second and more. Nobody
+    may ask for gradients, graphs or fake tensors inside.
     """
     token = _numbers_only.set(True)
     try:

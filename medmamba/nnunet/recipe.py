@@ -20,6 +20,7 @@ __all__ = ["READERS", "make_network", "make_recipe"]
 
 READERS: dict[str, Reader] = {
     "SimpleITKIO": "itk",
+    "SimpleITKIOWithReorient": "itk-ras",
     "NibabelIO": "nibabel",
     "NibabelIOWithReorient": "nibabel-ras",
     "NaturalImage2DIO": "flat",

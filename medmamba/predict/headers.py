@@ -50,7 +50,7 @@ def probe(case: Case, recipe: Recipe) -> Header:
         require_known(path, recipe)
         if recipe.reader in ("flat", "tiff"):
             return _picture(case, recipe)
-        if is_nifti(path) and recipe.reader != "itk":
+        if is_nifti(path) and not recipe.uses_itk:
             return _nibabel(path, recipe, channels)
         return _itk(path, recipe, channels)
     except UnusableError as error:
@@ -98,7 +98,7 @@ def _itk(path: Path, recipe: Recipe, channels: int) -> Header:
     reader.ReadImageInformation()
     size = sitk.Image([1, 1], reader.GetPixelID()).GetSizeOfPixelComponent() * reader.GetNumberOfComponents()
     affine = None
-    if recipe.reader == "nibabel-ras" and len(reader.GetSize()) == 3:
+    if recipe.turns and len(reader.GetSize()) == 3:
         turn = np.diag([-1.0, -1.0, 1.0])
         affine = np.eye(4)
         affine[:3, :3] = turn @ np.array(reader.GetDirection()).reshape(3, 3) * np.array(reader.GetSpacing())
@@ -107,7 +107,7 @@ def _itk(path: Path, recipe: Recipe, channels: int) -> Header:
 
 def _nibabel(path: Path, recipe: Recipe, channels: int) -> Header:
     image = nibabel.load(path)
-    affine = image.affine if recipe.reader == "nibabel-ras" else None
+    affine = image.affine if recipe.turns else None
     return _turned(image.shape, image.header.get_zooms(), affine, channels, image.get_data_dtype().itemsize)
 
 

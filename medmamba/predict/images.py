@@ -76,7 +76,7 @@ def read(case: Case, recipe: Recipe) -> Image:
             image, grid = Image(data, placed.spacing, placed.geometry), placed.grid
         else:
             _compare(case.files[0], grid, path, placed.grid, warnings)
-        low, high = _fill(image.data[channel], placed.voxels, volume.scale, recipe.reader == "itk", path)
+        low, high = _fill(image.data[channel], placed.voxels, volume.scale, recipe.uses_itk, path)
         warnings += [*volume.warnings, *_of_values(path, recipe.channels[channel], low, high)]
         del volume, placed  # the next channel finds room
     assert image is not None  # a model has a channel, and the case has all of them
@@ -100,12 +100,14 @@ def _placed(path: Path, volume: Volume, recipe: Recipe) -> _Placed:
         if len(recipe.patch_size) == 3 or recipe.reader != "itk":
             raise refusal(path, "dimensions", f"Is a 2-D image ({numbers(grid.shape)}); this model takes volumes.")
         voxels, zooms = voxels[None], np.append(zooms, zooms.max() * FAR)
-    geometry = _geometry(volume, "itk" if recipe.reader == "itk" or not is_nifti(path) else "nibabel")
-    if recipe.reader == "nibabel-ras" and not flat:
+    geometry = _geometry(volume, "itk" if recipe.uses_itk or not is_nifti(path) else "nibabel")
+    if recipe.turns and not flat:
         turn = io_orientation(volume.affine)
         voxels = apply_orientation(voxels.T, turn).T
         affine = volume.affine @ inv_ornt_aff(turn, grid.shape)
-        if (turn != [[0, 1], [1, 1], [2, 1]]).any():
+        if recipe.uses_itk:
+            zooms = zooms[turn[:, 0].argsort()]
+        elif (turn != [[0, 1], [1, 1], [2, 1]]).any():
             zooms = np.linalg.norm(affine[:3, :3], axis=0).astype(np.float32)  # as nibabel puts them into a header
         grid = volumes.grid_of(voxels.shape[::-1], tuple(zooms.tolist()), affine)
         geometry = replace(geometry, turn=tuple((int(axis), int(sign)) for axis, sign in turn))

@@ -23,12 +23,28 @@ def _of_reader(place: Place, geometry: Geometry, recipe: Recipe) -> dict[str, An
     if recipe.reader == "itk":
         own = {"spacing": geometry.spacing, "origin": geometry.origin, "direction": geometry.direction}
         return {"sitk_stuff": own}
+    if recipe.reader == "itk-ras":
+        return {"sitk_stuff": _of_turned(place, geometry)}
     if recipe.reader in ("flat", "tiff"):
         return {}
     affines = {"original_affine": np.array(geometry.affine)}
     if recipe.reader == "nibabel-ras":
         affines["reoriented_affine"] = affines["original_affine"] @ _turned(place, geometry)
     return {"nibabel_stuff": affines}
+
+
+def _of_turned(place: Place, geometry: Geometry) -> dict[str, Any]:
+    """ITK's description of the image turned to RAS, and the orientation that it came with."""
+    import SimpleITK as sitk
+
+    affine = np.array(geometry.affine) @ _turned(place, geometry)
+    steps = affine[:3, :3] * [[-1], [-1], [1]]  # ITK's first two axes point to the left and to the back
+    return {
+        "spacing": tuple(place.spacing[::-1]),
+        "origin": tuple((affine[:3, 3] * [-1, -1, 1]).tolist()),
+        "direction": tuple((steps / np.linalg.norm(steps, axis=0)).ravel().tolist()),
+        "original_orientation": sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(geometry.direction),
+    }
 
 
 def _turned(place: Place, geometry: Geometry) -> Any:

@@ -9,13 +9,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 Normalize = Callable[[NDArray[np.float32], NDArray[Any] | None], NDArray[np.float32]]
-"""(image of one channel (*size), which may be overwritten, mask (*size): negative outside of what is not zero) -> image.
-"""
-Reader = Literal["itk", "nibabel", "nibabel-ras", "flat", "tiff"]
-"""How nnU-Net reads this model's images: voxels as stored (ITK's or nibabel's decoding), turned to RAS, photographs,
+"""(image of one channel (*size), may be overwritten; mask (*size): negative outside of what is not zero) -> image."""
+Reader = Literal["itk", "itk-ras", "nibabel", "nibabel-ras", "flat", "tiff"]
+"""How nnU-Net reads this model's images: voxels as stored (ITK's or nibabel's decoding), or turned to RAS; photographs,
 TIFF stacks."""
 WholeResampler = Callable[[Any, Sequence[int], Sequence[float], Sequence[float]], Any]
-"""nnU-Net's (data (C, *size), new size, spacing, new spacing) -> data, for ways of resampling that are not the usual."""
+"""nnU-Net's (data (C, *size), new size, spacing, new spacing) -> data, where resampling is not the usual."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Resampling:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one configuration of a model's plans treats images. Axes and spacings in the plans' own (transposed) order."""
+    """How one configuration of a model treats images. Axes and spacings in the plans' own (transposed) order."""
 
     channels: tuple[str, ...]
     """Names of the image's channels, in order. The one-hot channels of a cascade are not among them."""
@@ -67,6 +66,16 @@ class Recipe:
     def has_regions(self) -> bool:
         """Whether outputs may overlap, each judged on its own by a sigmoid."""
         return self.regions_class_order is not None
+
+    @property
+    def uses_itk(self) -> bool:
+        """Whether volumes are decoded as ITK does."""
+        return self.reader in ("itk", "itk-ras")
+
+    @property
+    def turns(self) -> bool:
+        """Whether volumes are turned to RAS before the network sees them."""
+        return self.reader in ("itk-ras", "nibabel-ras")
 
     @property
     def label_dtype(self) -> type[np.uint8] | type[np.uint16]:

@@ -56,7 +56,7 @@ def load(path: Path, reader: Reader, dicom: bool = False) -> Volume:
         return _series(path)
     try:
         if is_nifti(path):
-            return _nifti(path, "itk" if reader == "itk" else "nibabel")
+            return _nifti(path, "itk" if reader.startswith("itk") else "nibabel")
         return _itk(path)
     except UnusableError as error:
         raise refusal(path, error.kind, error.text) from error

@@ -27,7 +27,7 @@ def output_name(case: Case, recipe: Recipe) -> str:
     """File name of a case's label map: in the container of its first file, .nii.gz for DICOM. Nothing is read."""
     ending = "" if case.kind == "dicom" else ending_of(case.files[0], recipe).lower()
     if not ending:
-        ending = ".nii.gz" if recipe.reader in ("itk", "nibabel", "nibabel-ras") else recipe.file_ending
+        ending = ".nii.gz" if recipe.reader not in ("flat", "tiff") else recipe.file_ending
     return case.name + _HELD.get(ending, ending)
 
 

@@ -16,7 +16,7 @@ from medmamba.predict.images import read
 from medmamba.predict.recipe import Reader, Recipe
 from tests.predict.made_images import ORIENTATIONS, affine, case, itk_image, recipe, save, save_series, voxels
 
-READERS = ("itk", "nibabel", "nibabel-ras")
+READERS = ("itk", "itk-ras", "nibabel", "nibabel-ras")
 
 
 def agrees(one: Case, wanted: Recipe) -> None:

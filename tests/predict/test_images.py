@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nnunetv2.imageio.natural_image_reader_writer import NaturalImage2DIO
 from nnunetv2.imageio.nibabel_reader_writer import NibabelIO, NibabelIOWithReorient
-from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
+from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO, SimpleITKIOWithReorient
 from nnunetv2.imageio.tif_reader_writer import Tiff3DIO
 from skimage.io import imsave
 
@@ -23,7 +23,12 @@ from medmamba.predict.recipe import Reader
 from tests.predict.bad_images import BAD, build
 from tests.predict.made_images import ORIENTATIONS, affine, case, itk_image, recipe, save, save_series, voxels
 
-STOCK = {"itk": SimpleITKIO, "nibabel": NibabelIO, "nibabel-ras": NibabelIOWithReorient}
+STOCK = {
+    "itk": SimpleITKIO,
+    "itk-ras": SimpleITKIOWithReorient,
+    "nibabel": NibabelIO,
+    "nibabel-ras": NibabelIOWithReorient,
+}
 TYPES = ("u1", "i1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8")
 
 
@@ -90,8 +95,8 @@ def test_a_volume_of_another_format_is_turned_for_a_model_of_ras(tmp_path: Path,
     nifti = read(case(tmp_path / "c.nii.gz"), recipe(reader))
     for other in (case(tmp_path / "c.mha"), case(series, kind="dicom")):
         image = read(other, recipe(reader))
-        turned = image.data if reader == "nibabel-ras" else aligned(image)
-        assert np.array_equal(turned, nifti.data if reader == "nibabel-ras" else aligned(nifti))
+        turned = image.data if reader.endswith("-ras") else aligned(image)
+        assert np.array_equal(turned, nifti.data if reader.endswith("-ras") else aligned(nifti))
         assert sorted(image.spacing) == pytest.approx(sorted(nifti.spacing), rel=1e-6)
 
 

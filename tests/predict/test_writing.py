@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nnunetv2.imageio.natural_image_reader_writer import NaturalImage2DIO
 from nnunetv2.imageio.nibabel_reader_writer import NibabelIO, NibabelIOWithReorient
-from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
+from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO, SimpleITKIOWithReorient
 from nnunetv2.imageio.tif_reader_writer import Tiff3DIO
 from skimage.io import imread, imsave
 
@@ -23,7 +23,12 @@ from medmamba.predict.recipe import Reader
 from medmamba.predict.writing import output_name, require_apart, roi_values, write_labels
 from tests.predict.made_images import ORIENTATIONS, affine, case, itk_image, recipe, save, save_series, voxels
 
-STOCK = {"itk": SimpleITKIO, "nibabel": NibabelIO, "nibabel-ras": NibabelIOWithReorient}
+STOCK = {
+    "itk": SimpleITKIO,
+    "itk-ras": SimpleITKIOWithReorient,
+    "nibabel": NibabelIO,
+    "nibabel-ras": NibabelIOWithReorient,
+}
 READERS = sorted(STOCK)
 
 
@@ -76,7 +81,14 @@ def test_a_label_map_lies_where_its_image_does(
 
 @pytest.mark.parametrize(
     ("reader", "ending"),
-    [("itk", ".nii.gz"), ("nibabel", ".nii.gz"), ("nibabel-ras", ".nii.gz"), ("itk", ".nrrd"), ("nibabel-ras", ".mha")],
+    [
+        ("itk", ".nii.gz"),
+        ("nibabel", ".nii.gz"),
+        ("nibabel-ras", ".nii.gz"),
+        ("itk", ".nrrd"),
+        ("nibabel-ras", ".mha"),
+        ("itk-ras", ".mha"),
+    ],
 )
 def test_outputs_follow_an_image_that_is_turned(tmp_path: Path, reader: Reader, ending: str) -> None:
     """All 48 orders of the axes of one oblique image: each label stays at its place in the patient."""

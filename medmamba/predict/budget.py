@@ -208,13 +208,19 @@ class Estimate:
 
 
 def estimate(
-    header: ImageSize, recipe: Recipe, runner: Sizes, step_size: float = 0.5, base: int | None = None
+    header: ImageSize,
+    recipe: Recipe,
+    runner: Sizes,
+    step_size: float = 0.5,
+    base: int | None = None,
+    probabilities: bool = False,
 ) -> Estimate:
     """What a case of this header takes with this model.
 
     Parameters
     ----------
     base: bytes that the process holds with the model loaded; None: what it holds now.
+    probabilities: they are written too.
     """
     place = whole_place(header, recipe)
     inputs = len(recipe.channels) + (0 if recipe.previous_stage is None else len(recipe.foreground))
@@ -232,7 +238,7 @@ def estimate(
         tile=_FLOAT * recipe.heads * prod(recipe.patch_size),
         row=_SUM * recipe.heads * prod(grid.padded[1:]) * runner.folds,
         ring=grid.rows,
-        export=export_bytes(place, recipe),
+        export=export_bytes(place, recipe, probabilities),
         output=3 * label * voxels,
         folds=runner.folds,
         tiles=grid.tiles * runner.folds,

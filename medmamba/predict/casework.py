@@ -31,8 +31,8 @@ class Segmenter(Protocol):
     def ahead(self, case: Case) -> bool:
         """Whether there is memory to prepare this case while another one is in the network."""
 
-    def prepare(self, case: Case) -> Any:
-        """Read, check and preprocess; in any thread."""
+    def prepare(self, case: Case, probabilities: bool = False) -> Any:
+        """Read, check and preprocess; in any thread. probabilities: `finish` will write them."""
 
     def finish(
         self,
@@ -91,7 +91,7 @@ class CaseWork:
         recipe = self._predictor.model.recipe
         try:
             outputs.require_space(self._place.output, probe(case, recipe).shape, recipe, self._wanted.probabilities)
-            return Ready(case, prepared=self._predictor.prepare(case))
+            return Ready(case, prepared=self._predictor.prepare(case, self._wanted.probabilities))
         except Exception as error:  # whatever is wrong with one case, the others are still wanted
             return Ready(case, report=_failed(case, error))
 

@@ -137,13 +137,16 @@ class Predictor:
 
     # ---- memory
 
-    def estimate(self, header: Header) -> Estimate:
-        """What a case of this header takes in memory; without a ceiling and with plenty to spare, more than that."""
+    def estimate(self, header: Header, probabilities: bool = False) -> Estimate:
+        """What a case of this header takes in memory; without a ceiling and with plenty to spare, more than that.
+
+        probabilities: they are written too.
+        """
         if self.max_ram is None and self.device.type == "cpu":
-            rough = self._estimate(header, budget.Rough(self.model))
+            rough = self._estimate(header, budget.Rough(self.model), probabilities)
             if budget.is_easy(rough):
                 return rough
-        return self._estimate(header, self._network_sizes())
+        return self._estimate(header, self._network_sizes(), probabilities)
 
     def _network_sizes(self) -> budget.Known:
         """Of the runner, which is asked once: it builds a network for the answer."""
@@ -153,14 +156,14 @@ class Predictor:
                 self._known = budget.Known(runner.folds, runner.activation_bytes(), runner.weight_bytes())
             return self._known
 
-    def _estimate(self, header: Header, network: budget.Sizes) -> Estimate:
-        own = budget.estimate(header, self.recipe, network, self.step_size, self._base)
+    def _estimate(self, header: Header, network: budget.Sizes, probabilities: bool) -> Estimate:
+        own = budget.estimate(header, self.recipe, network, self.step_size, self._base, probabilities)
         own = replace(own, on_gpu=self.device.type == "cuda")
         return own if self.earlier is None else budget.in_two_stages(own, self.earlier.estimate(header))
 
-    def plan(self, header: Header, name: str) -> tuple[Estimate, Plan]:
+    def plan(self, header: Header, name: str, probabilities: bool = False) -> tuple[Estimate, Plan]:
         """The estimate and the fastest way that stays within the ceiling. Raises SetupError when there is none."""
-        expected = self.estimate(header)
+        expected = self.estimate(header, probabilities)
         return expected, budget.require(expected, self.max_ram, name)
 
     def ahead(self, case: Case) -> bool:
@@ -175,14 +178,16 @@ class Predictor:
 
     # ---- the two halves of a case
 
-    def prepare(self, case: Case) -> Prepared:
+    def prepare(self, case: Case, probabilities: bool = False) -> Prepared:
         """Read, check and preprocess a case; in any thread. Nothing is read if it takes too much memory.
+
+        probabilities: whether `finish` will be asked for them, which takes more of it.
 
         Raises DataError for an image that cannot be used, SetupError for one that is too large.
         """
         started = time.perf_counter()
         self._asked.pop(case, None)  # asked about again only if it is taken once more
-        prepared = Prepared(case.name, *self.plan(probe(case, self.recipe), case.name))
+        prepared = Prepared(case.name, *self.plan(probe(case, self.recipe), case.name, probabilities))
         self._in_hand.add(prepared)
         image = images.read(case, self.recipe)
         prepared.seconds.add({"read": time.perf_counter() - started})

@@ -74,7 +74,7 @@ class FakePredictor:
     def ahead(self, case: Case) -> bool:
         return self.room
 
-    def prepare(self, case: Case) -> tuple[Case, Image]:
+    def prepare(self, case: Case, probabilities: bool = False) -> tuple[Case, Image]:
         time.sleep(self.seconds / 10)  # the other thread is in the network by now, if it goes there at all
         self.together.append((self.in_network, case.name))
         return case, read(case, self.model.recipe)

@@ -15,7 +15,9 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from medmamba.errors import ConfigError, DataError, SetupError
 from medmamba.nnunet.folds import pickles
 from medmamba.nnunet.recipe import make_network, make_recipe
+from medmamba.predict import budget
 from medmamba.predict.cases import find_cases
+from medmamba.predict.headers import probe
 from medmamba.predict.predictor import Predictor
 from medmamba.predict.recipe import LoadedModel
 from tests.nnunet import plans_by_hand
@@ -174,3 +176,17 @@ def test_too_little_memory_is_said_before_anything_is_read(images: list[Path], m
     assert predictor.ahead(case)  # nothing is in the network
     with pytest.raises(ConfigError, match="step size of 0 "):
         Predictor(made_model(), step_size=0)
+
+
+def test_probabilities_count_before_anything_is_read(images: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = {"background": 0} | {f"part {value}": value for value in range(1, 60)}
+    predictor = Predictor(made_model(labels=labels), device="cpu", max_ram="1T")
+    case = find_cases(images[0], predictor.recipe)[0]
+    header = probe(case, predictor.recipe)
+    least, more = (predictor.estimate(header, wanted).peak(budget._PLANS[-1]) for wanted in (False, True))
+    assert more > least
+    predictor.max_ram = int((least + more) / 2 / 0.97)
+    assert predictor.prepare(case).data is not None
+    monkeypatch.setattr("medmamba.predict.images.read", None)
+    with pytest.raises(SetupError, match="takes at least"):
+        predictor.prepare(case, probabilities=True)

@@ -60,7 +60,7 @@ def find_cases(input: str | Path | Sequence[str | Path | Sequence[str | Path]], 
     Hidden files, and what has another ending than images have, are passed over.
 
     Cases that lack channels are returned: they fail on their own. Raises DataError where there is no image, where a
-    path is missing, and where two files stand for the same channel of one case.
+    path is missing, where two files stand for the same channel of one case, and where a name is not UTF-8.
     """
     loose: list[Path] = []
     cases: list[Case] = []
@@ -79,6 +79,7 @@ def find_cases(input: str | Path | Sequence[str | Path | Sequence[str | Path]], 
     if not cases:
         raise DataError("No image to predict: the list of images is empty.", "Name a file or a folder.")
     _one_each(cases)
+    _require_text(cases)
     return cases
 
 
@@ -219,6 +220,17 @@ def _one_each(cases: Sequence[Case]) -> None:
                 "the other.",
                 'Rename one, or give names in a .json list: {"NAME": ["FILE", ...], ...}.',
             )
+
+
+def _require_text(cases: Sequence[Case]) -> None:
+    """ITK ends the whole process, not only the case, when it is given a name that is not UTF-8."""
+    for name in (str(path) for case in cases for path in case.files):
+        try:
+            name.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise DataError(
+                f"The name {name!a} is not UTF-8.", "Rename it: no reader of images can open it."
+            ) from error
 
 
 def _listed(paths: Sequence[Path]) -> str:

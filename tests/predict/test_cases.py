@@ -124,6 +124,12 @@ def test_what_names_no_cases_is_refused(tmp_path: Path) -> None:
         find_cases([[]], ONE)
 
 
+def test_a_name_that_ends_itk_is_refused_before_any_work(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"caf\\udce9.*is not UTF-8") as caught:
+        find_cases([[tmp_path / "caf\udce9_0000.nii.gz"]], ONE)
+    str(caught.value).encode("utf-8")
+
+
 @pytest.mark.parametrize(
     "files", [("a_0000.nii.gz", "a_0000.mha"), ("a.nii.gz", "a_0000.nii.gz"), ("a.nii", "a.nii.gz")]
 )

@@ -56,10 +56,16 @@ def read_plain(path: Path) -> Any:
     except FileNotFoundError as error:
         raise DataError(f"There is no checkpoint {path}.", "Train first, or name another checkpoint.") from error
     except _DAMAGED as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = _in_our_words(error)
         raise DataError(
             f"{path} cannot be read as a checkpoint: {reason}", "It may be incomplete; use another one."
         ) from error
+
+
+def _in_our_words(error: BaseException) -> str:
+    """Why torch reads no file of weights here. Its own advice, to read with weights_only=False, would run the file."""
+    said = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return "it is damaged, or holds more than weights and plain values." if "eights only" in said else said
 
 
 def newest(fold: Path) -> Path | None:

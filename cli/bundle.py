@@ -1,5 +1,6 @@
 """medmamba bundle: trained models in a form that can be handed to anyone."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -102,7 +103,7 @@ def export(
     folder = trained_folder(model, places) if ":" in model and not given.exists() else results_folder(given)
     loaded = load_folder(folder, None if folds is None else parse_folds(folds), checkpoint)
     digest = run(loaded, out, facts_of(loaded, folder, checkpoint), wording, key, self_test)
-    _written(out, digest)
+    _written(out, digest, self_test)
 
 
 def import_(
@@ -165,7 +166,7 @@ def import_(
         signer(sign, hmac_key),
         self_test,
     )
-    _written(out, digest)
+    _written(out, digest, self_test)
 
 
 def inspect(bundle: Bundle, expect: Expect = None, as_json: options.AsJson = False) -> None:
@@ -204,10 +205,10 @@ def verify(
         typer.echo(f"Self-test: {verdict.self_test}")
 
 
-def _written(out: Path, digest: str) -> None:
+def _written(out: Path, digest: str, self_test: bool) -> None:
     typer.echo(f"Bundle: {out}")
     typer.echo(f"Digest: {digest}")
-    typer.echo(f"Next:   medmamba bundle verify {out} --expect {digest} --self-test")
+    typer.echo(f"Next:   medmamba bundle verify {shlex.quote(str(out))} --expect {digest}{' --self-test' * self_test}")
 
 
 def _names(text: str | None) -> tuple[str, ...]:

@@ -81,6 +81,8 @@ class Folder(Container):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self._nodes: dict[tuple[int, int], str] = {}
+        if not os.path.lexists(path / MANIFEST):  # a results folder, say: nothing is wrong with it but that
+            raise refused(f"has no {MANIFEST}", "Give a folder or .tar that medmamba bundle export wrote.")
         self._list("")
 
     def _list(self, prefix: str) -> None:

@@ -67,6 +67,8 @@ def import_checkpoint(
     if place.is_dir():
         model, facts = _of_folder(place, upstream, arguments or {}, folds, checkpoint)
         return export(model, target, facts, said, sign, self_test)
+    if not place.exists():
+        raise DataError(f"There is no {place}.", "Check the path.")
     if upstream is None:
         raise ConfigError(f"Whose checkpoint is {place}?", "Give --upstream CLASS, or nnU-Net's results folder.")
     state = originals.read_weights(place)

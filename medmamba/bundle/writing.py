@@ -40,7 +40,9 @@ def write(
                 check(made)
             made.rename(target)
     except OSError as error:
-        raise SetupError(f"{target} cannot be written: {error.strerror or error}.", "Make room there.") from error
+        raise SetupError(
+            f"{target} cannot be written: {error.strerror or error}.", "Choose another place, or make room there."
+        ) from error
     return found
 
 

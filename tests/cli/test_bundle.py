@@ -1,4 +1,5 @@
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -81,3 +82,15 @@ def test_import_asks_what_it_does_not_know(run: Any, tmp_path: Path) -> None:
 def test_a_model_that_is_not_there(run: Any, tmp_path: Path) -> None:
     result = run("bundle", "export", "--model", tmp_path, "--out", tmp_path / "a.tar")
     assert result.exit_code == 4 and "holds no model" in result.stderr
+
+
+def test_what_comes_next_can_be_typed(run: Any, results: Path, tmp_path: Path) -> None:
+    made = run("bundle", "export", "--model", results, "--out", tmp_path / "my models" / "a.tar", "--no-self-test")
+    following = shlex.split(made.stdout.splitlines()[-1].removeprefix("Next:"))
+    assert run(*following[1:]).exit_code == 0, following
+
+
+def test_what_is_no_bundle_is_told_so(run: Any, results: Path, tmp_path: Path) -> None:
+    assert "has no MANIFEST.json" in run("bundle", "inspect", results).stderr
+    nothing = run("bundle", "import", tmp_path / "gone.pth", "--out", tmp_path / "a.tar")
+    assert nothing.exit_code == 4 and "There is no " in nothing.stderr

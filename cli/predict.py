@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -188,4 +189,5 @@ def _run(
             where: dict[str, Any] = {"address": ray, "jobs": jobs, "device": making.how["device"]}
             outcome = fleet.run(making.elsewhere(), loaded, cases, output, **where, watcher=screen, **given)
     if not as_json:
-        show_outcome(outcome, output)
+        with suppress(OSError):  # a screen that takes no more does not undo what was written
+            show_outcome(outcome, output)

@@ -154,3 +154,13 @@ def test_sigterm_is_143_and_the_rest_can_be_done(model: Path, tmp_path: Path) ->
     report = json.loads((tmp_path / "out/predict_report.json").read_text())
     assert 0 < report["totals"]["done"] == len(list((tmp_path / "out").glob("*.nii.gz"))) < 40
     assert not list((tmp_path / "out").glob(".*"))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a screen that takes no more")
+def test_a_screen_that_takes_no_more_is_no_traceback(model: Path, images: Path, tmp_path: Path) -> None:
+    given = ("--model", model, "--input", images, "--output", tmp_path / "out", *FAST)
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "medmamba.cli", "predict", *map(str, given)]
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=100)
+    assert "Traceback" not in ended.stderr
+    assert len(list((tmp_path / "out").glob("*.nii.gz"))) == 2

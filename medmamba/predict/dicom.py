@@ -81,6 +81,11 @@ def find_series(folder: Path) -> Series:
     """
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder with a DICOM series.", "Check the path.")
+    for path in folder.iterdir():
+        try:
+            str(path).encode("utf-8")
+        except UnicodeEncodeError as error:  # GDCM's readers would end the whole process
+            raise DataError(f"The name {str(path)!a} is not UTF-8.", "Rename the file.") from error
     return _find_series(folder, folder.stat().st_mtime_ns)
 
 

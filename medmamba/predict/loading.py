@@ -1,5 +1,6 @@
 """A trained model from whatever a person names: a bundle, a results folder, or a dataset and a network."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,6 +38,8 @@ def load(
     BundleError for a bundle that is refused or a digest that is another.
     """
     path = Path(model).expanduser()
+    if path.is_dir() and not os.access(path, os.R_OK | os.X_OK):
+        raise DataError(f"{path} cannot be read: permission denied.", "Ask its owner for the right to read it.")
     if path.is_file() or (path / _MANIFEST).is_file():
         return _bundle(path, folds, expect)
     if path.is_dir():

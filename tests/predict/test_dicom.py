@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -165,3 +166,10 @@ def test_real_series(shared_data: Path) -> None:
     assert sitk.GetArrayViewFromImage(image).min() <= -1000
     with pytest.raises(DataError, match="slices missing"):
         find_series(shared_data / "dicom" / "ct_nonuniform_4slices")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names that are not UTF-8")
+def test_a_slice_whose_name_ends_gdcm_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "caf\udce9.dcm").write_bytes(b"")
+    with pytest.raises(DataError, match="is not UTF-8"):
+        find_series(tmp_path)

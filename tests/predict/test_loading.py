@@ -92,3 +92,9 @@ def test_bundles_are_handed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     for path in (tmp_path / "b", tmp_path / "b.tar"):
         load(path, folds=[1], expect="sha256:0")
         assert seen.pop() == (path, {"folds": [1], "expect": "sha256:0"})
+
+
+def test_a_folder_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    with pytest.raises(DataError, match="permission denied"):
+        load(tmp_path)

@@ -92,6 +92,10 @@ def staging(output: Path) -> Iterator[Staging]:
     Raises SetupError when nothing can be written there.
     """
     try:
+        str(output).encode("utf-8")
+    except UnicodeEncodeError as error:  # ITK would end the whole process
+        raise SetupError(f"The name {str(output)!a} is not UTF-8.", "Choose another --output.") from error
+    try:
         output.mkdir(parents=True, exist_ok=True)
         remove_abandoned(output)
         place = Staging(output)

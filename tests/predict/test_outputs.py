@@ -146,3 +146,8 @@ def test_a_disk_that_fills_up(tmp_path: Path, small_disk: Path) -> None:
     assert not list((small_disk / "out").glob(".*"))
     for name in "ac":
         assert sitk.ReadImage(str(small_disk / f"out/{name}.nii.gz")).GetSize() == (10, 8, 6)
+
+
+def test_a_folder_whose_name_ends_itk_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match="is not UTF-8"), staging(tmp_path / "caf\udce9"):
+        pass

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # Lower may not import higher. Files directly in medmamba/ that everyone may use come first.
 LAYERS = (
-    {"_version", "errors", "files", "resources", "runtime", ""},
+    {"_version", "errors", "files", "resources", "runtime", "stopping", ""},
     {"kernels"},
     {"scan"},
     {"blocks"},

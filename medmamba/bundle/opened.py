@@ -29,7 +29,7 @@ class Bundle:
             raise refused(f"has no {MANIFEST}", "Give a folder or .tar that medmamba bundle export wrote.")
         self.manifest_bytes = files.read(MANIFEST)
         self.digest = digest(self.manifest_bytes)
-        if expect is not None and self.digest != _expected(expect):
+        if expect is not None and self.digest != as_digest(expect):
             raise refused(
                 f"is not the expected one: its digest is {self.digest}, and {expect} was asked for",
                 "Ask its maker which of the two it should be.",
@@ -96,7 +96,7 @@ class Bundle:
         return {name: entry.bytes for name, entry in self.manifest.files.items()}
 
 
-def _expected(expect: str) -> str:
+def as_digest(expect: str) -> str:
     """A digest as people give it: with or without sha256:, in capitals or not. ConfigError for anything else."""
     given = expect.strip().lower().removeprefix("sha256:")
     if len(given) != 64 or set(given) - set("0123456789abcdef"):

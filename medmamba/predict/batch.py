@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..nnunet.loop.stopping import StoppedError, StopRequest, stop_requests
+from ..stopping import StoppedError, StopRequest, stop_requests
 from . import outputs
 from .ahead import Ahead
 from .cases import Case

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..errors import ConfigError
-from ..nnunet.loop.stopping import StopRequest
+from ..stopping import StopRequest
 from . import outputs
 from .cases import Case
 from .failures import reason

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..errors import MedMambaError
-from ..nnunet.loop.stopping import StopRequest, stop_requests
+from ..stopping import StopRequest, stop_requests
 from . import batch, outputs
 from .batch import Book, Outcome, Watcher
 from .cases import Case

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..nnunet.loop.stopping import StopRequest
+from ..stopping import StopRequest
 from .batch import Book
 from .cases import Case
 from .failures import reason

@@ -50,10 +50,12 @@ def load(
         raise DataError(
             f"There is no model {path}.", "Give a bundle, a results folder, or DATASET:NET of a network trained here."
         )
+    from ..bundle.opened import as_digest
     from ..nnunet.loaded import load_folder
 
+    wanted = None if expect is None else as_digest(expect)
     found = load_folder(folder, folds, checkpoint)
-    if expect is not None and found.digest.removeprefix("sha256:") != expect.removeprefix("sha256:").lower():
+    if wanted is not None and found.digest != wanted:
         raise BundleError(f"{folder} is not the model that was asked for.", f"Its digest is {found.digest}.")
     return found
 

@@ -12,10 +12,10 @@ _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 def parse_size(text: str | int) -> int:
     """Bytes of a size such as 6G, 1.5 GB, 800M or a plain number; units are powers of 1024.
 
-    Raises ConfigError for anything else.
+    Raises ConfigError for anything else, and for text such as "6", which lacks its unit.
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?\s*", str(text), re.IGNORECASE)
-    if match is None or float(match[1]) == 0:
+    if match is None or float(match[1]) == 0 or (isinstance(text, str) and float(match[1]) < 2**20 and not match[2]):
         raise ConfigError(f"{text!r} is no size.", "Write it as 6G, 1.5G or 800M.")
     return int(float(match[1]) * _UNITS[match[2].upper()])
 

@@ -41,10 +41,11 @@ def require_apart(cases: Iterable[Case], output: Path, recipe: Recipe) -> None:
 
 
 def roi_values(names: Collection[str], recipe: Recipe) -> frozenset[int]:
-    """The label values of some labels or regions. Raises ConfigError, which lists the names there are."""
-    known = {name: value for name, value in recipe.labels.items() if name != "ignore"}
+    """The label values of some labels or regions, by name or number. Raises ConfigError, which lists the names."""
+    labels = {name: value for name, value in recipe.labels.items() if name not in ("ignore", "background")}
+    known = {str(value): value for value in recipe.foreground} | labels
     if unknown := [name for name in names if name not in known]:
-        raise ConfigError(f"The model has no label {', '.join(unknown)}.", f"Its labels: {', '.join(known)}.")
+        raise ConfigError(f"The model has no label {', '.join(unknown)}.", f"Its labels: {', '.join(labels)}.")
     values = (known[name] for name in names)
     return frozenset(one for value in values for one in (value if isinstance(value, tuple) else (value,)))
 

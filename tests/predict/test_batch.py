@@ -14,11 +14,11 @@ import pytest
 import SimpleITK as sitk
 
 from medmamba.errors import ConfigError
-from medmamba.nnunet.loop.stopping import StoppedError
 from medmamba.predict import batch
 from medmamba.predict.cases import Case, find_cases
 from medmamba.predict.failures import BatchError
 from medmamba.predict.report import CaseReport, Report
+from medmamba.stopping import StoppedError
 from tests.predict.fakes import RECIPE, TILES, FakePredictor, write_images
 
 NAMES = [f"case{number}" for number in range(5)]

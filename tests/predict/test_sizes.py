@@ -10,13 +10,20 @@ GB = 2**30
 
 @pytest.mark.parametrize(
     ("text", "size"),
-    [("6G", 6 * GB), ("1.5 gb", 3 * GB // 2), ("800M", 800 * 2**20), ("2GiB", 2 * GB), ("4096", 4096), (123, 123)],
+    [
+        ("6G", 6 * GB),
+        ("1.5 gb", 3 * GB // 2),
+        ("800M", 800 * 2**20),
+        ("2GiB", 2 * GB),
+        ("4194304", 4 * 2**20),
+        (123, 123),
+    ],
 )
 def test_sizes(text: str | int, size: int) -> None:
     assert parse_size(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "six", "6X", "-1G", "0G", "G"])
+@pytest.mark.parametrize("text", ["", "six", "6X", "-1G", "0G", "G", "6"])
 def test_what_is_no_size(text: str) -> None:
     with pytest.raises(ConfigError, match="is no size"):
         parse_size(text)

@@ -205,10 +205,14 @@ def test_labels_that_are_not_wanted_become_background(tmp_path: Path) -> None:
     written = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "roi.nii.gz")))
     assert np.array_equal(written, np.where(before == 2, 2, 0))
     assert np.array_equal(labels, before)
-    regions = SimpleNamespace(labels={"background": 0, "whole": (1, 2, 3), "core": (2,), "ignore": 4})
-    assert roi_values(["whole"], regions) == {1, 2, 3}
-    with pytest.raises(ConfigError, match=r"no label liver, ignore. Its labels: background, whole, core"):
+    regions = SimpleNamespace(
+        labels={"background": 0, "whole": (1, 2, 3), "core": (2,), "ignore": 4}, foreground=(1, 2, 3)
+    )
+    assert roi_values(["whole"], regions) == roi_values(["1", "2", "3"], regions) == {1, 2, 3}
+    with pytest.raises(ConfigError, match=r"no label liver, ignore. Its labels: whole, core"):
         roi_values(["core", "liver", "ignore"], regions)
+    with pytest.raises(ConfigError, match="no label background"):
+        roi_values(["background"], regions)
 
 
 def test_a_file_that_cannot_be_written_leaves_the_older_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

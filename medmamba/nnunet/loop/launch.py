@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import torch
 
 from ...errors import ConfigError, MedMambaError
+from ...stopping import StoppedError
 from . import ranks
-from .stopping import StoppedError
 
 
 def several(count: int) -> bool:

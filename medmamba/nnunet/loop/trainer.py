@@ -13,13 +13,13 @@ from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 
 from ...files import remove_leftovers
 from ...networks import info
+from ...stopping import StoppedError, StopRequest, stop_requests
 from .. import checkpoints, host, presets
 from .. import plans as network_plans
 from ..presets import Recipe
 from . import sentinel
 from .reports import EpochReport, StepReport, Watcher
 from .stepping import SteppingTrainer
-from .stopping import StoppedError, StopRequest, stop_requests
 from .stream import Phase, PlacedLoader, Stream, blame, fits_shared_memory, random_words
 
 

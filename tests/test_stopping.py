@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from medmamba.nnunet.loop.stopping import stop_requests
+from medmamba.stopping import stop_requests
 
 
 def test_a_signal_is_noted_and_the_process_lives() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from ...errors import MedMambaError
+from .errors import MedMambaError
 
 
 class StoppedError(MedMambaError):

@@ -15,10 +15,9 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from medmamba.errors import ConfigError, DataError, SetupError
 from medmamba.nnunet.folds import pickles
 from medmamba.nnunet.recipe import make_network, make_recipe
-from medmamba.predict import budget
+from medmamba.predict import Predictor, budget
 from medmamba.predict.cases import find_cases
 from medmamba.predict.headers import probe
-from medmamba.predict.predictor import Predictor
 from medmamba.predict.recipe import LoadedModel
 from tests.nnunet import plans_by_hand
 

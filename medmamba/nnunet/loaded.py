@@ -45,7 +45,7 @@ def load_folder(
         weights = tuple(content["weights"] for content in contents)
         for file, of_fold in zip(files, weights, strict=True):
             check_weights(network, of_fold, str(file))
-        network.load_state_dict(weights[0])
+        network.load_state_dict(weights[0], assign=True)  # the same tensors, not a copy of them
         return LoadedModel(
             recipe=recipe,
             network=network,

@@ -89,7 +89,7 @@ class LoadedModel:
 
     recipe: Recipe
     network: nn.Module
-    """On the CPU, in eval mode, without deep supervision; its weights are those of any fold."""
+    """On the CPU, in eval mode, without deep supervision; its weights are those of any fold, maybe the very tensors."""
     weights: tuple[Mapping[str, Tensor], ...]
     """A state dict a fold."""
     folds: tuple[str, ...]

@@ -79,7 +79,7 @@ class Runner:
         network = self.model.network
         if is_covered(network):
             return True
-        network.load_state_dict(self.model.weights[0])
+        network.load_state_dict(self.model.weights[0], assign=True)
         if runs_alike(network, self._shape):
             return True
         self.notes.append(f"The CPU engine does not know {type(network).__name__}, so plain torch runs it.")
@@ -96,7 +96,7 @@ class Runner:
 
     def _trial(self, dtype: torch.dtype | None) -> float:
         """Seconds of one tile in a number format, on the CPU."""
-        self.model.network.load_state_dict(self.model.weights[0])
+        self.model.network.load_state_dict(self.model.weights[0], assign=True)
         with torch.inference_mode(), torch.autocast("cpu", dtype=dtype, enabled=dtype is not None):
             for _ in range(2):  # the first pass also allocates memory and prepares kernels
                 started = time.perf_counter()
@@ -179,10 +179,10 @@ class Runner:
     def _made(self, fold: int) -> nn.Module:
         weights, network = self.model.weights[fold], self.model.network
         if self.uses_engine:
-            network.load_state_dict(weights)
+            network.load_state_dict(weights, assign=True)  # no second copy; in-place loading would write into the first
             return accelerate(network, self.precision.dtype or torch.float32)
         network = copy.deepcopy(network)
-        network.load_state_dict(weights)
+        network.load_state_dict(weights)  # the copy's own tensors
         return network.to(self.device).eval()
 
     def smaller(self) -> bool:

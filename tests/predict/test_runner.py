@@ -43,7 +43,7 @@ def model_of(network: nn.Module, patch: tuple[int, ...] = (16, 16, 16), **change
 def nnunets(model: LoadedModel, tiles: Tensor, fold: int, mirror: bool = True) -> Tensor:
     """What nnU-Net's predictor makes of the tiles."""
     predictor = nnUNetPredictor(use_mirroring=mirror, device=CPU, allow_tqdm=False)
-    model.network.load_state_dict(model.weights[fold])
+    model.network.load_state_dict(model.weights[fold], assign=True)
     predictor.network, predictor.allowed_mirroring_axes = model.network, model.recipe.mirror_axes
     output: Tensor = predictor._internal_maybe_mirror_and_predict(tiles)
     return output

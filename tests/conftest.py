@@ -1,6 +1,8 @@
 """What tests share."""
 
+import locale
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,6 +23,14 @@ def _interpret_triton() -> None:
 
 if not Path("/dev/nvidiactl").exists():
     _interpret_triton()
+
+
+@pytest.fixture(autouse=True)
+def _own_locale() -> Iterator[None]:
+    """GDCM, which some tests write DICOM with, sets the process to the locale C; the next test is to have its own."""
+    before = locale.setlocale(locale.LC_ALL)
+    yield
+    locale.setlocale(locale.LC_ALL, before)
 
 
 @pytest.fixture(scope="session")

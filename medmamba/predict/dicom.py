@@ -1,7 +1,9 @@
 """DICOM series: their slices in order, and what keeps a folder of slices from being one regular volume."""
 
+import locale
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -56,6 +58,16 @@ class _Slice:
     """Rescale intercept and slope."""
 
 
+@contextmanager
+def _keeping_locale() -> Iterator[None]:
+    """GDCM sets the process to the locale C, after which Python takes text files for ASCII: put it back."""
+    before = locale.setlocale(locale.LC_ALL)
+    try:
+        yield
+    finally:
+        locale.setlocale(locale.LC_ALL, before)
+
+
 def holds_dicom(paths: Iterable[Path]) -> bool:
     """Whether one of some files is DICOM, by its mark or its ending."""
     return any(_is_dicom(path) for path in paths)
@@ -90,6 +102,7 @@ def find_series(folder: Path) -> Series:
 
 
 @lru_cache(maxsize=16)
+@_keeping_locale()
 def _find_series(folder: Path, changed: int) -> Series:
     """`find_series`, remembered while the folder stays as it is: the header is asked for before the image is read."""
     sitk.ProcessObject.GlobalWarningDisplayOff()  # what GDCM warns of on the terminal is judged here
@@ -135,6 +148,7 @@ def _class(path: Path) -> bytes:
     return rest[2 : 2 + int.from_bytes(rest[:2], "little")] if mark else b""
 
 
+@_keeping_locale()
 def read_series(series: Series) -> Any:
     """The SimpleITK image of a series, rescaled to its unit (HU). DataError where pixels cannot be decoded."""
     reader = sitk.ImageSeriesReader()

@@ -128,6 +128,9 @@ def wants_numbers_only() -> bool:
     return _numbers_only.get()
 
 
+wants_numbers_only._dynamo_marked_constant = True  # type: ignore[attr-defined]
+
+
 def explain(device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> str:
     """One line for people: the path that a scan on `device` takes and why."""
     choice = choose(torch.device(device), dtype)

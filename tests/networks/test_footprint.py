@@ -37,7 +37,7 @@ def footprint(t: Task, **options: Any) -> Footprint:
 def measured(t: Task) -> int:
     """Bytes, in a process of its own."""
     command = [sys.executable, "-m", "tests.networks.training_step", json.dumps(t)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "THP_MEM_ALLOC_ENABLE": "0"}
     return int(subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout)
 
 

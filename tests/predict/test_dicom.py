@@ -1,3 +1,4 @@
+import locale
 import sys
 from pathlib import Path
 
@@ -173,3 +174,10 @@ def test_a_slice_whose_name_ends_gdcm_is_refused(tmp_path: Path) -> None:
     (tmp_path / "caf\udce9.dcm").write_bytes(b"")
     with pytest.raises(DataError, match="is not UTF-8"):
         find_series(tmp_path)
+
+
+def test_the_locale_of_the_process_stays(tmp_path: Path) -> None:
+    folder = save_series(tmp_path, voxels(), affine())
+    locale.setlocale(locale.LC_ALL, "C.UTF-8")  # writing has changed it, too
+    read_series(find_series(folder))
+    assert locale.setlocale(locale.LC_CTYPE) == "C.UTF-8"

@@ -56,7 +56,7 @@ def validate(
     ----------
     fold: fold_X of a model folder. Written are fold_X/validation/CASE.nii.gz and summary.json, and for a configuration
         that others build on, predicted_next_stage/STAGE/CASE.b2nd in the model folder.
-    device, engine, precision: as in `prediction.predict`. Mirrored along the axes the model was trained with.
+    device, engine, precision: as for `medmamba.predict.Predictor`. Mirrored along the axes the model was trained with.
     save_probabilities: also write CASE.npz and CASE.pkl, which ensembles need.
     overwrite: predict cases again whose files are newer than the checkpoint.
     rank, world, barrier: of several processes that share the cases; all call this, and the barrier once.

@@ -13,8 +13,8 @@ from medmamba.errors import ConfigError
 from . import options
 
 if TYPE_CHECKING:
-    from medmamba.predict.batch import Outcome
-    from medmamba.predict.making import Making
+    from medmamba.predict.batch.making import Making
+    from medmamba.predict.batch.run import Outcome
 
 _MODEL, _HOW, _LIMITS, _WRITTEN, _BATCH = "Model", "Quality and time", "Machine", "What is written", "Large batches"
 
@@ -115,7 +115,7 @@ def predict(
     places = folders(data_root)
     places.export()
     from medmamba.nnunet.folds.parse import parse_folds
-    from medmamba.predict.making import Making
+    from medmamba.predict.batch.making import Making
 
     making = Making(
         model,
@@ -169,9 +169,9 @@ def _run(
     given: dict[str, Any],
 ) -> None:
     """Load, find, segment and show."""
-    from medmamba.predict import batch
-    from medmamba.predict.cases import find_cases
-    from medmamba.predict.parts import part_of
+    from medmamba.predict.batch import run as batch
+    from medmamba.predict.batch.parts import part_of
+    from medmamba.predict.files.cases import find_cases
 
     from .predicting import BatchScreen, show_outcome
 
@@ -184,7 +184,7 @@ def _run(
             ahead = 1 if jobs is None else jobs
             outcome = batch.run(making.predictor(loaded), cases, output, jobs=ahead, watcher=screen, **given)
         else:
-            from medmamba.predict import fleet
+            from medmamba.predict.batch import fleet
 
             where: dict[str, Any] = {"address": ray, "jobs": jobs, "device": making.how["device"]}
             outcome = fleet.run(making.elsewhere(), loaded, cases, output, **where, watcher=screen, **given)

@@ -12,8 +12,8 @@ import typer
 from .screen import print_json, print_table
 
 if TYPE_CHECKING:
-    from medmamba.predict.batch import Outcome, Watcher
-    from medmamba.predict.report import CaseReport, Report
+    from medmamba.predict.batch.report import CaseReport, Report
+    from medmamba.predict.batch.run import Outcome, Watcher
 else:
     Watcher = object  # commands import medmamba's parts only when they run; every method of Watcher is here
 

@@ -12,8 +12,8 @@ from ..errors import BundleError, ConfigError, DataError
 from ..networks import infos
 from ..nnunet.plans import STAMP, resolve
 from ..nnunet.recipe import make_network
+from ..predict.batch.report import software
 from ..predict.recipe import LoadedModel
-from ..predict.report import software
 from . import selftest
 from .card import Card
 from .layout import CARD, DATASET, EXPECTED, FINGERPRINT, PLANS, PREVIOUS, serialise, weight_name

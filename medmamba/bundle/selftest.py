@@ -14,11 +14,11 @@ import torch
 from numpy.typing import NDArray
 
 from ..errors import BundleError, DataError, MedMambaError
-from ..predict.export import Slab, label_map
-from ..predict.preprocess import preprocess
+from ..predict.arrays.export import Slab, label_map
+from ..predict.arrays.preprocess import preprocess
+from ..predict.arrays.window import slabs
 from ..predict.recipe import LoadedModel, Recipe
 from ..predict.runner import Runner
-from ..predict.window import slabs
 from .layout import refused
 
 _BLOCK, _SEED, _SAMPLES, _SLICES = 8, 20240504, 64, 2

@@ -7,7 +7,7 @@ from typing import TypeVar
 from nnunetv2.configuration import default_num_processes
 
 from .. import runtime
-from ..predict.failures import BatchError, reason
+from ..predict.batch.failures import BatchError, reason
 
 __all__ = ["BatchError", "OnCase", "attempt", "reason", "threads"]
 T = TypeVar("T")

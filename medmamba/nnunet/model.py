@@ -14,8 +14,8 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from numpy.typing import NDArray
 
 from ..files import replacing
+from ..predict.arrays.window import slabs
 from ..predict.runner import Runner
-from ..predict.window import slabs
 from . import host
 from .loaded import load_folder
 

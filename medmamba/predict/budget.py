@@ -11,12 +11,12 @@ from typing import Protocol
 
 from .. import runtime
 from ..errors import SetupError
-from .export import export_bytes
-from .preprocess import Place, network_spacing, preprocess_bytes
+from .arrays.export import export_bytes
+from .arrays.preprocess import Place, network_spacing, preprocess_bytes
+from .arrays.resample import new_shape
+from .arrays.tiles import Grid
 from .recipe import LoadedModel, Recipe
-from .resample import new_shape
 from .sizes import in_words, parse_size, resident_memory
-from .tiles import Grid
 
 __all__ = ["Estimate", "Plan", "estimate", "parse_size", "require"]
 

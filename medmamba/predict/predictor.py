@@ -14,22 +14,24 @@ from numpy.typing import NDArray
 
 from .. import runtime
 from ..errors import ConfigError, DataError, MedMambaError
-from . import budget, export, images
+from . import budget
+from .arrays import export
+from .arrays.preprocess import Place, preprocess
+from .arrays.scratch import let_go
+from .arrays.window import OnTile, Tally, WindowMemory, slabs
 from .budget import Estimate, Plan
-from .cases import Case
-from .headers import Header, probe
-from .preprocess import Place, preprocess
-from .properties import write_properties
+from .files import images
+from .files.cases import Case
+from .files.headers import Header, probe
+from .files.properties import write_properties
+from .files.writing import write_labels
 from .recipe import LoadedModel, Recipe
 from .runner import Runner
-from .scratch import let_go
 from .sizes import parse_size, resident_memory
 from .stages import CaseNotes, InHand, Prepared, Seconds
-from .window import OnTile, Tally, WindowMemory, slabs
-from .writing import write_labels
 
 if TYPE_CHECKING:
-    from .batch import Watcher
+    from .batch.run import Watcher
 
 _FAST_STEP = 0.75
 
@@ -352,8 +354,8 @@ class Predictor:
         See `cases.find_cases` for what `images` may be and `batch.run` for the rest. Raises BatchError at the end when
         single cases failed.
         """
-        from .batch import run
-        from .cases import find_cases
+        from .batch.run import run
+        from .files.cases import find_cases
 
         cases = find_cases(images, self.recipe)
         how: dict[str, Any] = {"resume": resume, "save_probabilities": save_probabilities, "jobs": jobs}

@@ -10,9 +10,9 @@ from weakref import WeakSet
 import numpy as np
 from numpy.typing import NDArray
 
+from .arrays.preprocess import Place
 from .budget import Estimate, Plan, may_prepare
-from .images import Geometry
-from .preprocess import Place
+from .files.images import Geometry
 
 
 class Seconds(dict[str, float]):

@@ -9,7 +9,7 @@ import torch
 from medmamba.bundle import selftest
 from medmamba.bundle.verify import verify
 from medmamba.errors import BundleError
-from medmamba.predict.preprocess import preprocess
+from medmamba.predict.arrays.preprocess import preprocess
 from medmamba.predict.recipe import LoadedModel
 from tests.bundle.made import change
 

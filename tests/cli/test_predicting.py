@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from medmamba.cli.predicting import BatchScreen, show_cases
-from medmamba.predict.report import CaseReport, Report
+from medmamba.predict.batch.report import CaseReport, Report
 
 
 def report(cases: int, failed: int) -> Report:

@@ -12,7 +12,7 @@ import SimpleITK as sitk
 import tifffile
 from skimage.io import imsave
 
-from medmamba.predict.cases import Case
+from medmamba.predict.files.cases import Case
 from medmamba.predict.recipe import Recipe
 from tests.predict.made_images import affine, case, itk_image, recipe, save, save_series, voxels
 

@@ -14,10 +14,10 @@ import numpy as np
 import SimpleITK as sitk
 from torch import nn
 
-from medmamba.predict.cases import Case
-from medmamba.predict.images import Image, read
+from medmamba.predict.files.cases import Case
+from medmamba.predict.files.images import Image, read
+from medmamba.predict.files.writing import write_labels
 from medmamba.predict.recipe import LoadedModel, Recipe, Resampling
-from medmamba.predict.writing import write_labels
 
 TILES = 4
 RECIPE = Recipe(

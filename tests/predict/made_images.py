@@ -11,7 +11,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy.spatial.transform import Rotation
 
-from medmamba.predict.cases import Case
+from medmamba.predict.files.cases import Case
 from medmamba.predict.recipe import Reader, Recipe
 from tests.predict.fakes import RECIPE
 

@@ -12,7 +12,7 @@ from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPre
 from nnunetv2.preprocessing.resampling.default_resampling import resample_data_or_seg_to_shape
 from nnunetv2.utilities.label_handling.label_handling import LabelManager, convert_labelmap_to_one_hot
 
-from medmamba.predict.preprocess import Place
+from medmamba.predict.arrays.preprocess import Place
 from medmamba.predict.recipe import Recipe, Resampling
 
 CT = {"mean": 40.0, "std": 120.0, "percentile_00_5": -300.0, "percentile_99_5": 500.0}

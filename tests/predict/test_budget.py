@@ -70,8 +70,8 @@ from pathlib import Path
 import torch
 from tests.predict import stock
 from medmamba.predict import budget
-from medmamba.predict.cases import find_cases
-from medmamba.predict.headers import probe
+from medmamba.predict.files.cases import find_cases
+from medmamba.predict.files.headers import probe
 from medmamba.predict.predictor import Predictor
 from medmamba.predict.recipe import LoadedModel, Resampling
 

@@ -16,8 +16,8 @@ from medmamba.errors import ConfigError, DataError, SetupError
 from medmamba.nnunet.folds import pickles
 from medmamba.nnunet.recipe import make_network, make_recipe
 from medmamba.predict import Predictor, budget
-from medmamba.predict.cases import find_cases
-from medmamba.predict.headers import probe
+from medmamba.predict.files.cases import find_cases
+from medmamba.predict.files.headers import probe
 from medmamba.predict.recipe import LoadedModel
 from tests.nnunet import plans_by_hand
 
@@ -170,7 +170,7 @@ def test_arrays_that_are_refused(image: Any) -> None:
 def test_too_little_memory_is_said_before_anything_is_read(images: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     predictor = Predictor(made_model(), device="cpu", max_ram="100M")
     case = find_cases(images[0], predictor.recipe)[0]
-    monkeypatch.setattr("medmamba.predict.images.read", None)
+    monkeypatch.setattr("medmamba.predict.files.images.read", None)
     with pytest.raises(SetupError, match=r"takes at least .* and --max-ram is 100 MB \(the process and the model"):
         predictor.prepare(case)
     assert predictor.ahead(case)  # nothing is in the network
@@ -187,6 +187,6 @@ def test_probabilities_count_before_anything_is_read(images: list[Path], monkeyp
     assert more > least
     predictor.max_ram = int((least + more) / 2 / 0.97)
     assert predictor.prepare(case).data is not None
-    monkeypatch.setattr("medmamba.predict.images.read", None)
+    monkeypatch.setattr("medmamba.predict.files.images.read", None)
     with pytest.raises(SetupError, match="takes at least"):
         predictor.prepare(case, probabilities=True)

@@ -1,0 +1,1 @@
+"""Deforming one image onto another on one grid: discrete search, then instance optimisation of a velocity."""

@@ -1,0 +1,1 @@
+"""How alike two images are, and how smooth a field: differentiable, lower is better."""

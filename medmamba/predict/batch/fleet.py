@@ -13,17 +13,15 @@ from typing import Any, Protocol
 from ...errors import MedMambaError
 from ...stopping import StopRequest, stop_requests
 from ..files.cases import Case
-from ..files.writing import require_apart
 from ..recipe import LoadedModel
 from . import outputs
-from . import run as batch
+from .book import Book, Watcher
 from .casework import CaseWork, InterruptedCaseError, Segmenter, Wanted
 from .cluster import Shares, cluster, divide
 from .foreman import AT_ONCE, Foreman
 from .outputs import Staging, staging
-from .parts import part_of, report_name
 from .report import FINISHED, CaseReport
-from .run import Book, Outcome, Watcher
+from .task import Keeper, Outcome, Task
 
 
 class Maker(Protocol):
@@ -96,7 +94,7 @@ def run(
     raw_labels: bool = False,
     watcher: Watcher | None = None,
 ) -> Outcome:
-    """`batch.run` over a Ray cluster: the same outputs, the same report, the same errors.
+    """`run.run` over a Ray cluster: the same outputs, the same report, the same errors.
 
     Parameters
     ----------
@@ -107,31 +105,40 @@ def run(
     `output` and the images must be on a file system that all machines share. Raises SetupError without the package
     ray and when nobody answers at `address`.
     """
-    mine = part_of(cases, num_parts, part_id)
-    mine = [replace(case, files=tuple(file.absolute() for file in case.files)) for case in mine]
-    watcher, wanted = watcher or Watcher(), Wanted.of(model, save_probabilities, roi, raw_labels)
-    require_apart(cases, Path(output), model.recipe)
+    task = Task.of(
+        model,
+        [replace(case, files=tuple(file.absolute() for file in case.files)) for case in cases],
+        Path(output).absolute(),
+        resume=resume,
+        save_probabilities=save_probabilities,
+        num_parts=num_parts,
+        part_id=part_id,
+        roi=roi,
+        raw_labels=raw_labels,
+    )
     with cluster(address) as ray, stop_requests() as stop, staging(Path(output).absolute()) as place:
         shares = divide(ray, jobs, device)
-        watcher.message(f"Ray: {shares}")
-        workers = _hire(ray, shares, (maker, place.output, wanted, max(1, int(shares.cpus))))
-        report = batch.start_report(model, _description(ray, workers[0]), wanted, len(mine))
-        report.part = None if num_parts == 1 else (part_id, num_parts)
-        kept = batch.keeper(mine, place, model.recipe, report, wanted.probabilities) if resume else lambda case: None
-        book = Book(report, place, report_name(num_parts, part_id), watcher)
-        book.begin(model)
-        left = []
-        for case in mine:
-            if stop:
-                break
-            if there := kept(case):
-                book.add(there)
-            else:
-                left.append(case)
-        Foreman(ray, workers, book, stop).go(left)
+        if watcher is not None:
+            watcher.message(f"Ray: {shares}")
+        workers = _hire(ray, shares, (maker, place.output, task.wanted, max(1, int(shares.cpus))))
+        book, kept = task.begin(place, _description(ray, workers[0]), watcher)
+        Foreman(ray, workers, book, stop).go(_left(task, kept, book, stop))
         book.end(stop.name or FINISHED)
     outputs.remove_abandoned(place.output)  # of workers that were killed
-    return batch.conclude(report, book.file, mine, model, stop)
+    return task.conclude(book, stop)
+
+
+def _left(task: Task, kept: Keeper, book: Book, stop: StopRequest) -> list[Case]:
+    """The cases that are still to be done; those that are there already are noted."""
+    left = []
+    for case in task.cases:
+        if stop:
+            break
+        if there := kept(case):
+            book.add(there)
+        else:
+            left.append(case)
+    return left
 
 
 def _hire(ray: Any, shares: Shares, given: tuple[Any, ...]) -> list[Any]:

@@ -7,9 +7,9 @@ from typing import Any
 
 from ...stopping import StopRequest
 from ..files.cases import Case
+from .book import Book
 from .failures import reason
 from .report import CaseReport
-from .run import Book
 
 AT_ONCE = 2
 """Cases a worker holds: one in the network, one being prepared."""

@@ -4,8 +4,8 @@ Only arrays count whose size follows from the image, the model and nnU-Net's mat
 the model is loaded (Python, torch, the weights) is measured.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from math import prod
 from typing import Protocol
 
@@ -15,73 +15,17 @@ from .arrays.export import export_bytes
 from .arrays.preprocess import Place, network_spacing, preprocess_bytes
 from .arrays.resample import new_shape
 from .arrays.tiles import Grid
-from .recipe import LoadedModel, Recipe
+from .expected import PLANS, Estimate, Plan
+from .network_sizes import Known, Rough, Sizes
+from .recipe import Recipe
 from .sizes import in_words, parse_size, resident_memory
 
-__all__ = ["Estimate", "Plan", "estimate", "parse_size", "require"]
+__all__ = ["PLANS", "Estimate", "Known", "Plan", "Rough", "Sizes", "estimate", "parse_size", "require"]
 
-_ROWS, _FEW_ROWS = 32, 4
-"""Of logits that are handed on at a time."""
 _SUM, _FLOAT = 2, 4
 """Bytes of a sum of logits, and of a voxel of an image or of the network's output."""
-_MAPS = 400
 _SPARE = 0.03
 """Share of a ceiling that is left free, for what allocators and libraries take that nobody counts."""
-
-
-class Sizes(Protocol):
-    """What the estimate asks of the network's runner."""
-
-    @property
-    def folds(self) -> int:
-        """How many sets of weights there are."""
-        ...
-
-    def activation_bytes(self) -> int:
-        """One call's peak, its output included."""
-        ...
-
-    def weight_bytes(self) -> int:
-        """All folds' weights in the form in which they run."""
-        ...
-
-
-@dataclass(frozen=True)
-class Known:
-    """What a runner said once; asking it again is not for several threads."""
-
-    folds: int
-    activations: int
-    weights: int
-
-    def activation_bytes(self) -> int:
-        """One call's peak."""
-        return self.activations
-
-    def weight_bytes(self) -> int:
-        """All folds' weights."""
-        return self.weights
-
-
-@dataclass(frozen=True)
-class Rough:
-    """More than most networks take, known at once: telling exactly takes seconds of imports."""
-
-    model: LoadedModel
-
-    @property
-    def folds(self) -> int:
-        """How many sets of weights there are."""
-        return len(self.model.weights)
-
-    def activation_bytes(self) -> int:
-        """Maps of a U-Net with its skips at full resolution, and three outputs."""
-        recipe = self.model.recipe
-        return _FLOAT * prod(recipe.patch_size) * (_MAPS + 3 * recipe.heads)
-
-    def weight_bytes(self) -> int:
-        """float32, and once more in a form of their own."""
-        return sum(2 * _FLOAT * tensor.numel() for weights in self.model.weights for tensor in weights.values())
 
 
 class ImageSize(Protocol):
@@ -96,115 +40,6 @@ class ImageSize(Protocol):
     def spacing(self) -> Sequence[float]:
         """mm, in the same order."""
         ...
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How a case is gone through."""
-
-    overlap: bool = True
-    """Whether the next case is prepared while this one is in the network."""
-    keep_uniform: bool = True
-    """Whether the network's output for a tile of one value is kept."""
-    rows: int = _ROWS
-    """Rows of logits that are handed on at a time."""
-    sums_on_disk: bool = False
-    data_on_disk: bool = False
-
-    def __str__(self) -> str:
-        if self.overlap:
-            return "everything in memory, the next case prepared meanwhile"
-        disk = " and ".join(
-            what for what, there in (("sums", self.sums_on_disk), ("images", self.data_on_disk)) if there
-        )
-        return f"one case at a time{f', {disk} in files on the disk' if disk else ', everything in memory'}"
-
-
-_PLANS = (
-    Plan(),
-    Plan(overlap=False),
-    Plan(overlap=False, keep_uniform=False, rows=_FEW_ROWS),
-    Plan(overlap=False, keep_uniform=False, rows=_FEW_ROWS, sums_on_disk=True),
-    Plan(overlap=False, keep_uniform=False, rows=_FEW_ROWS, sums_on_disk=True, data_on_disk=True),
-)
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """Bytes that a case takes by part, if nothing of it is cropped, and the tiles that it has."""
-
-    base: int
-    """The process with the model loaded."""
-    input: int
-    """The image as it is read."""
-    preprocessing: int
-    """Beyond the image, with its result."""
-    data: int
-    """What the network sees of the image."""
-    weights: int
-    """Of all folds, as they run."""
-    activations: int
-    """One call of the network, its output included."""
-    tile: int
-    """The network's output for one tile."""
-    row: int
-    """Sums of one row of logits, of all folds."""
-    ring: int
-    """Rows of logits that are held."""
-    export: int
-    """Beyond the logits."""
-    output: int
-    """The label map, and its file in the making."""
-    folds: int
-    tiles: int
-    """That the network is run on, of all folds and without the mirrored copies."""
-    on_gpu: bool = False
-    """Whether the network lies in a GPU's memory and not in this process's."""
-
-    @property
-    def window(self) -> int:
-        """All sums and the tile that is being added."""
-        return self.row * self.ring + self.tile
-
-    @property
-    def total(self) -> int:
-        """The peak with everything in memory, one case at a time."""
-        return self.peak(_PLANS[1])
-
-    def running(self, plan: Plan) -> int:
-        """The most that is held while the case is in the network, by that plan."""
-        sums = self.row * (plan.rows if plan.sums_on_disk else self.ring)
-        kept = self.tile * self.folds if plan.keep_uniform else 0
-        data = 0 if plan.data_on_disk else self.data
-        weights, activations = (0, self.tile) if self.on_gpu else (self.weights, self.activations)
-        network = data + weights + sums + kept + max(activations, self.export)
-        return self.base + max(network, weights + self.output)
-
-    def preparing(self, plan: Plan | None = None) -> int:
-        """The most that preparing takes, beyond what the process holds."""
-        return self.input + self.preprocessing - (self.data if plan is not None and plan.data_on_disk else 0)
-
-    def peak(self, plan: Plan) -> int:
-        """The most that is held at any time by that plan; with overlap, before a next case of the same size."""
-        if plan.overlap:
-            return self.running(plan) + max(self.preparing(), self.data)
-        return max(self.running(plan), self.base + self.preparing(plan))
-
-    def lines(self) -> Iterator[str]:
-        """The parts in words, largest first."""
-        parts = {
-            "the process and the model": self.base,
-            "the image": self.input,
-            "preprocessing": self.preprocessing,
-            "the preprocessed image": self.data,
-            "the network's weights": self.weights,
-            "the network at work": self.activations,
-            "sums of logits": self.row * self.ring,
-            "export": self.export,
-            "the label map": self.output,
-        }
-        for what, size in sorted(parts.items(), key=lambda part: -part[1]):
-            yield f"{what} {in_words(size)}"
 
 
 def estimate(
@@ -266,10 +101,10 @@ def require(estimate: Estimate, max_ram: int | None, case: str, limit: str = "--
     """
     ceiling = _ceiling(max_ram)
     limit = limit if max_ram is not None else "what is free here"
-    for plan in _PLANS:
+    for plan in PLANS:
         if estimate.peak(plan) <= ceiling * (1 - _SPARE):
             return plan
-    least = estimate.peak(_PLANS[-1])
+    least = estimate.peak(PLANS[-1])
     biggest = ", ".join(list(estimate.lines())[:4])
     raise SetupError(
         f"{case} takes at least {in_words(least)} of memory and {limit} is {in_words(int(ceiling))} ({biggest}).",
@@ -279,7 +114,7 @@ def require(estimate: Estimate, max_ram: int | None, case: str, limit: str = "--
 
 def is_easy(rough: Estimate) -> bool:
     """Whether half of what is free is enough for a case by a generous estimate, so that no better one is needed."""
-    return 2 * rough.peak(_PLANS[0]) <= _ceiling(None)
+    return 2 * rough.peak(PLANS[0]) <= _ceiling(None)
 
 
 def fits_gpu(estimate: Estimate, free: int) -> tuple[bool, bool]:
@@ -291,7 +126,7 @@ def fits_gpu(estimate: Estimate, free: int) -> tuple[bool, bool]:
 
 def in_two_stages(later: Estimate, earlier: Estimate) -> Estimate:
     """Of a cascade: the image is held while the earlier stage runs, and its label map while the later one does."""
-    larger = max(later, earlier, key=lambda one: one.peak(_PLANS[1]))
+    larger = max(later, earlier, key=lambda one: one.peak(PLANS[1]))
     return replace(larger, base=later.base + later.input + later.output, tiles=later.tiles + earlier.tiles)
 
 

@@ -1,9 +1,8 @@
 """A trained model that segments images, from Python as from the command line."""
 
 import tempfile
-import threading
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,22 +12,24 @@ import torch
 from numpy.typing import NDArray
 
 from .. import runtime
-from ..errors import ConfigError, DataError, MedMambaError
-from . import budget
+from ..engine import reuse_memory
+from ..errors import ConfigError, DataError
 from .arrays import export
+from .arrays.labels import values_of
 from .arrays.preprocess import Place, preprocess
 from .arrays.scratch import let_go
-from .arrays.window import OnTile, Tally, WindowMemory, slabs
+from .arrays.window import OnTile, Tally, slabs
 from .budget import Estimate, Plan
 from .files import images
 from .files.cases import Case
-from .files.headers import Header, probe
+from .files.headers import Header
 from .files.properties import write_properties
 from .files.writing import write_labels
+from .memory import Memory
 from .recipe import LoadedModel, Recipe
 from .runner import Runner
-from .sizes import parse_size, resident_memory
-from .stages import CaseNotes, InHand, Prepared, Seconds
+from .sizes import parse_size
+from .stages import CaseNotes, Prepared, Seconds
 
 if TYPE_CHECKING:
     from .batch.run import Watcher
@@ -81,40 +82,23 @@ class Predictor:
         if fast:
             model = replace(model, weights=model.weights[:1], folds=model.folds[:1])
         self.model, self.fast = model, fast
+        how: dict[str, Any] = {"mirror": mirror, "precision": precision, "engine": engine, "fast": fast}
+        limits: dict[str, Any] = {"max_ram": max_ram, "max_vram": max_vram}
         self.step_size = max(step_size, _FAST_STEP) if fast else step_size
-        self.max_ram = None if max_ram is None else parse_size(max_ram)
-        self.max_vram = None if max_vram is None else parse_size(max_vram)
+        ram, vram = (None if size is None else parse_size(size) for size in (max_ram, max_vram))
         self.scratch = Path(tempfile.gettempdir() if scratch is None else scratch)
         self.scratch.mkdir(parents=True, exist_ok=True)
         self.device = runtime.device(device)
-        if self.max_ram is None and engine and self.device.type == "cpu":
-            from ..engine import reuse_memory
-
+        if ram is None and engine and self.device.type == "cpu":
             reuse_memory()
         self.runner = Runner(model, self.device, precision, engine, mirror and not fast)
         self.earlier: Predictor | None = None
         if model.previous is not None:
             self.earlier = Predictor(
-                model.previous,
-                step_size=step_size,
-                mirror=mirror,
-                device=device,
-                precision=precision,
-                engine=engine,
-                max_ram=max_ram,
-                max_vram=max_vram,
-                fast=fast,
-                scratch=scratch,
+                model.previous, step_size=step_size, device=device, scratch=scratch, **how, **limits
             )
-        if self.max_ram is not None:
-            self.runner.activation_bytes()  # what it imports is part of the process from now on
-        self._base = resident_memory()
-        self._known: budget.Known | None = None
-        self._asking = threading.Lock()
-        if self.max_ram is not None:
-            self._network_sizes()
-        self._in_hand = InHand()
-        self._asked: dict[Case, Estimate | None] = {}
+        before: Memory | None = None if self.earlier is None else self.earlier.memory
+        self.memory = Memory(model, self.runner, self.step_size, ram, vram, before)
 
     @property
     def recipe(self) -> Recipe:
@@ -133,8 +117,8 @@ class Predictor:
             "step_size": self.step_size,
             "mirror_axes": list(runner.axes),
             "fast": self.fast,
-            "max_ram": self.max_ram,
-            "max_vram": self.max_vram,
+            "max_ram": self.memory.max_ram,
+            "max_vram": self.memory.max_vram,
         }
 
     # ---- memory
@@ -144,39 +128,15 @@ class Predictor:
 
         probabilities: they are written too.
         """
-        if self.max_ram is None and self.device.type == "cpu":
-            rough = self._estimate(header, budget.Rough(self.model), probabilities)
-            if budget.is_easy(rough):
-                return rough
-        return self._estimate(header, self._network_sizes(), probabilities)
-
-    def _network_sizes(self) -> budget.Known:
-        """Of the runner, which is asked once: it builds a network for the answer."""
-        with self._asking:
-            if self._known is None:
-                runner = self.runner
-                self._known = budget.Known(runner.folds, runner.activation_bytes(), runner.weight_bytes())
-            return self._known
-
-    def _estimate(self, header: Header, network: budget.Sizes, probabilities: bool) -> Estimate:
-        own = budget.estimate(header, self.recipe, network, self.step_size, self._base, probabilities)
-        own = replace(own, on_gpu=self.device.type == "cuda")
-        return own if self.earlier is None else budget.in_two_stages(own, self.earlier.estimate(header))
+        return self.memory.estimate(header, probabilities)
 
     def plan(self, header: Header, name: str, probabilities: bool = False) -> tuple[Estimate, Plan]:
         """The estimate and the fastest way that stays within the ceiling. Raises SetupError when there is none."""
-        expected = self.estimate(header, probabilities)
-        return expected, budget.require(expected, self.max_ram, name)
+        return self.memory.plan(header, name, probabilities)
 
     def ahead(self, case: Case) -> bool:
         """Whether there is memory to prepare this case while the one in hand is in the network."""
-        if case not in self._asked:
-            try:
-                self._asked[case] = self.estimate(probe(case, self.recipe))
-            except MedMambaError:
-                self._asked[case] = None  # preparing it will say what is wrong
-        expected = self._asked[case]
-        return expected is None or self._in_hand.leave_room_for(expected, self.max_ram)
+        return self.memory.has_room_for(case)
 
     # ---- the two halves of a case
 
@@ -188,9 +148,7 @@ class Predictor:
         Raises DataError for an image that cannot be used, SetupError for one that is too large.
         """
         started = time.perf_counter()
-        self._asked.pop(case, None)  # asked about again only if it is taken once more
-        prepared = Prepared(case.name, *self.plan(probe(case, self.recipe), case.name, probabilities))
-        self._in_hand.add(prepared)
+        prepared = self.memory.admit(case, probabilities)
         image = images.read(case, self.recipe)
         prepared.seconds.add({"read": time.perf_counter() - started})
         prepared.spacing, prepared.geometry, prepared.warnings = image.spacing, image.geometry, image.warnings
@@ -247,8 +205,8 @@ class Predictor:
                     write_properties(stem.with_name(f"{stem.name}.pkl"), place, geometry, self.recipe)
                 write_labels(labels, geometry, file, self.model.label_map if raw_labels else None, roi)
         finally:
-            self._in_hand.remove(prepared)
-        found = _values(labels)
+            self.memory.in_hand.remove(prepared)
+        found = values_of(labels)
         fallbacks = tuple(f"The GPU's memory was not enough: {what}." for what in tally.fallbacks)
         return CaseNotes(
             seconds=dict(prepared.seconds),
@@ -274,39 +232,17 @@ class Predictor:
         data, place = prepared.data, prepared.place
         assert data is not None and place is not None, "a case is finished once"
         if npz is not None:
-            self._leave_room_for_probabilities(prepared, place)
+            self.memory.leave_room_for_probabilities(prepared, place)
         prepared.data = None
-        memory = self._window_memory(prepared)
+        memory = self.memory.of_window(prepared, self.scratch)
         parts = slabs(data, self.runner, self.recipe, self.step_size, memory, on_tile, tally, prepared.name)
         scratch = self.scratch if prepared.plan.sums_on_disk else None
         own = Seconds()
         with own.of("export"):
-            labels = export.label_map(_timed(parts, own), self.recipe, place, npz, scratch)
+            labels = export.label_map(own.waiting("network", parts), self.recipe, place, npz, scratch)
         own["export"] -= own["network"]
         prepared.seconds.add(own)
         return labels, place
-
-    def _leave_room_for_probabilities(self, prepared: Prepared, place: Place) -> None:
-        """Plan once more, with the larger export. Raises SetupError where that is too much."""
-        exporting = export.export_bytes(place, self.recipe, probabilities=True)
-        prepared.estimate = replace(prepared.estimate, export=exporting)
-        plan = budget.require(prepared.estimate, self.max_ram, prepared.name)
-        prepared.plan = replace(plan, data_on_disk=prepared.plan.data_on_disk)  # that is settled
-
-    def _window_memory(self, prepared: Prepared) -> WindowMemory:
-        plan = prepared.plan
-        on_device = data_on_device = False
-        if self.device.type == "cuda":
-            free = runtime.free_memory(self.device) or 0
-            limit = free if self.max_vram is None else min(free, self.max_vram)
-            on_device, data_on_device = budget.fits_gpu(prepared.estimate, limit)
-        return WindowMemory(
-            on_device,
-            data_on_device,
-            scratch=self.scratch if plan.sums_on_disk else None,
-            keep_uniform=plan.keep_uniform,
-            rows=plan.rows,
-        )
 
     # ---- for people
 
@@ -361,21 +297,3 @@ class Predictor:
         how: dict[str, Any] = {"resume": resume, "save_probabilities": save_probabilities, "jobs": jobs}
         how |= {"roi": None if roi is None else tuple(roi), "raw_labels": raw_labels, "watcher": watcher}
         return run(self, cases, Path(output), **how).written
-
-
-def _timed(parts: Iterator[Any], seconds: Seconds) -> Iterator[Any]:
-    """The same parts; the time that they take to come is the network's."""
-    end = object()
-    part = None
-    while part is not end:
-        with seconds.of("network"):
-            part = next(parts, end)
-        if part is not end:
-            yield part
-
-
-def _values(labels: NDArray[Any]) -> list[int]:
-    """The values in a label map, ascending."""
-    top = int(labels.max(initial=0)) + 1
-    counts = sum(np.bincount(row.ravel(), minlength=top) for row in labels)
-    return [int(value) for value in np.flatnonzero(counts)]

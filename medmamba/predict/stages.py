@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 from weakref import WeakSet
 
 import numpy as np
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 from .arrays.preprocess import Place
 from .budget import Estimate, Plan, may_prepare
 from .files.images import Geometry
+
+Part = TypeVar("Part")
 
 
 class Seconds(dict[str, float]):
@@ -24,6 +27,16 @@ class Seconds(dict[str, float]):
         started = time.perf_counter()
         yield
         self.add({stage: time.perf_counter() - started})
+
+    def waiting(self, stage: str, parts: Iterator[Part]) -> Iterator[Part]:
+        """The same parts; the time that they take to come is added to a stage."""
+        while True:
+            with self.of(stage):
+                try:
+                    part = next(parts)
+                except StopIteration:
+                    return
+            yield part
 
     def add(self, more: Mapping[str, float]) -> None:
         """Add the times of another record."""

@@ -83,11 +83,11 @@ object.__setattr__(recipe, "patch_size", (64, 64, 64))
 model = LoadedModel(recipe, network, (network.state_dict(),), ("0",), {}, {}, "made", "sha256:0", None)
 predictor = Predictor(model, device="cpu", engine=False, step_size=1, max_ram="1T", scratch=image.parent)
 case = find_cases(image, recipe)[0]
-predictor.max_ram = int(predictor.estimate(probe(case, recipe)).peak(budget._PLANS[plan]) / 0.97) + 1
+predictor.memory.max_ram = int(predictor.estimate(probe(case, recipe)).peak(budget.PLANS[plan]) / 0.97) + 1
 prepared = predictor.prepare(case)
 notes = predictor.finish(prepared, image.with_name("out.nii.gz"))
 status = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
-print(predictor.max_ram, notes.estimate, int(status["VmHWM"].split()[0]) * 1024, notes.plan, sep="|")
+print(predictor.memory.max_ram, notes.estimate, int(status["VmHWM"].split()[0]) * 1024, notes.plan, sep="|")
 """
 
 

@@ -139,7 +139,7 @@ def test_cases_in_hand_count_until_they_are_done_or_given_up(images: list[Path],
     assert predictor.ahead(second)
     # room for one case and not for two, however much the process holds after other tests
     estimate, plan = prepared.estimate, prepared.plan
-    predictor.max_ram = int(max(estimate.running(plan), estimate.base + estimate.preparing()) / 0.97) + 2**16
+    predictor.memory.max_ram = int(max(estimate.running(plan), estimate.base + estimate.preparing()) / 0.97) + 2**16
     assert not predictor.ahead(second)
     with pytest.raises(KeyboardInterrupt):
         predictor.finish(prepared, tmp_path / "first.nii.gz", on_tile=interrupt)
@@ -183,9 +183,9 @@ def test_probabilities_count_before_anything_is_read(images: list[Path], monkeyp
     predictor = Predictor(made_model(labels=labels), device="cpu", max_ram="1T")
     case = find_cases(images[0], predictor.recipe)[0]
     header = probe(case, predictor.recipe)
-    least, more = (predictor.estimate(header, wanted).peak(budget._PLANS[-1]) for wanted in (False, True))
+    least, more = (predictor.estimate(header, wanted).peak(budget.PLANS[-1]) for wanted in (False, True))
     assert more > least
-    predictor.max_ram = int((least + more) / 2 / 0.97)
+    predictor.memory.max_ram = int((least + more) / 2 / 0.97)
     assert predictor.prepare(case).data is not None
     monkeypatch.setattr("medmamba.predict.files.images.read", None)
     with pytest.raises(SetupError, match="takes at least"):

@@ -48,3 +48,10 @@ def _along(rows: NDArray[Any], n_out: int, order: int) -> NDArray[Any]:
         indicator = np.einsum("oi,i...->o...", weights, (rows == value).astype(np.float64), optimize=True)
         out[np.round(indicator) > 0.5] = value
     return out
+
+
+def values_of(labels: NDArray[Any]) -> list[int]:
+    """The values in a label map, ascending; row by row, so that it takes no memory."""
+    top = int(labels.max(initial=0)) + 1
+    counts = sum(np.bincount(row.ravel(), minlength=top) for row in labels)
+    return [int(value) for value in np.flatnonzero(counts)]

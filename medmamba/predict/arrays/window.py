@@ -16,8 +16,8 @@ from torch import Tensor
 from ...errors import DataError, SetupError
 from ..recipe import Recipe
 from .export import Slab
-from .ring import Ring
 from .scratch import let_go
+from .sums import Sums
 from .tiles import Corner, Grid, gaussian
 
 T = TypeVar("T")
@@ -122,36 +122,33 @@ class _Window:
         self.on_tile = on_tile or (lambda done, total: None)
         depth, height, width = self.image.shape[1:]
         self.grid = Grid((depth, height, width), recipe.patch_size, step_size)
-        self.heads = recipe.heads
-        self.weights = gaussian(tuple(recipe.patch_size))
+        self.heads, self.patch = recipe.heads, tuple(recipe.patch_size)
         self._known: dict[int, tuple[Tensor, Tensor]] = {}  # fold -> (values of a uniform tile, its weighted output)
-        self._sums: list[Ring] = []
+        self._sums: Sums | None = None
         self._done = 0
 
     def run(self) -> Iterator[Slab]:
-        self._within_memory(self._allocate)
+        sums = self._sums = self._within_memory(self._allocated)
         emitted = 0
         for band in self.grid.bands():
             for fold in range(self.runner.folds):
                 at_once = self.memory.batch  # it may become smaller in between
                 for first in range(0, len(band.corners), at_once):
-                    self._tiles(band.corners[first : first + at_once], fold)
+                    self._tiles(sums, band.corners[first : first + at_once], fold)
             let_go(self.source)
-            yield from self._final(emitted, band.final)
+            yield from self._final(sums, emitted, band.final)
             emitted = band.final
 
-    def _allocate(self) -> None:
+    def _allocated(self) -> Sums:
         home, grid, memory = self.runner.device, self.grid, self.memory
         place = home if memory.on_device else torch.device("cpu")
         if memory.data_on_device:
             self.image = self.image.to(home)
         shape = (self.heads, grid.rows, *grid.padded[1:])
         scratch = memory.scratch if place.type == "cpu" else None
-        self._sums = [Ring(shape, place, scratch) for _ in range(self.runner.folds)]
-        self._counts = Ring((1, *shape[1:]), place)
-        self.weights = self.weights.to(place)
+        return Sums(shape, self.runner.folds, gaussian(self.patch), place, scratch)
 
-    def _tiles(self, corners: Sequence[Corner], fold: int) -> None:
+    def _tiles(self, sums: Sums, corners: Sequence[Corner], fold: int) -> None:
         """Run tiles, or remember what they give, and add them up."""
         tiles = [self.grid.cut(self.image, corner) for corner in corners]
         known = self._known.get(fold)
@@ -159,25 +156,25 @@ class _Window:
         self.tally.uniform += len(outputs)
         unknown = [index for index in range(len(tiles)) if index not in outputs]
         if unknown:
-            done = self._within_memory(lambda: self._run([tiles[index] for index in unknown], fold))
+            done = self._within_memory(lambda: self._run(sums, [tiles[index] for index in unknown], fold))
             outputs.update(zip(unknown, done, strict=True))
         for index, (tile, corner) in enumerate(zip(tiles, corners, strict=True)):
             if index in unknown:
                 self._check(outputs[index], corner)
-                self._weigh(outputs[index])
+                sums.weigh(outputs[index])
                 self._keep(tile, fold, outputs[index])
-            self._add(outputs[index], corner, fold)
+            sums.add(outputs[index], self.grid.tile, corner, fold)
             self.tally.tiles += 1
             self._done += 1
             self.on_tile(self._done, self.grid.tiles * self.runner.folds)
 
     @torch.inference_mode()
-    def _run(self, tiles: list[Tensor], fold: int) -> list[Tensor]:
+    def _run(self, sums: Sums, tiles: list[Tensor], fold: int) -> list[Tensor]:
         """Tiles -> logits (heads, *tile) of each, where the sums lie."""
         outputs: list[Tensor] = []
         for first in range(0, len(tiles), self.memory.batch):
             batch = torch.stack(tiles[first : first + self.memory.batch])
-            outputs.extend(self.runner(batch.to(self.runner.device), fold).to(self.weights.device))
+            outputs.extend(self.runner(batch.to(self.runner.device), fold).to(sums.weights.device))
         return outputs
 
     @torch.inference_mode()
@@ -190,54 +187,18 @@ class _Window:
                 "Use --precision fp32; if that gives the same, the weights or the image are damaged.",
             )
 
-    @torch.inference_mode()
-    def _weigh(self, output: Tensor) -> None:
-        output *= self.weights
-
     def _keep(self, tile: Tensor, fold: int, output: Tensor) -> None:
         values = tile.flatten(1)[:, 0]
         if self.memory.keep_uniform and _is_uniform(tile, values):
             self._known[fold] = values.clone(), output
 
-    @torch.inference_mode()
-    def _add(self, output: Tensor, corner: Corner, fold: int) -> None:
-        depth = self.grid.tile[0]
-        self._sums[fold].add(output.view(self.heads, depth, *self.grid.tile[1:]), corner)
-        if fold == 0:
-            self._counts.add(self.weights.view(1, depth, *self.grid.tile[1:]), corner)
-
-    def _final(self, first: int, last: int) -> Iterator[Slab]:
+    def _final(self, sums: Sums, first: int, last: int) -> Iterator[Slab]:
         """Rows `first` to `last` of the padded image, divided by their weights, without the padding."""
         depth, height, width = self.grid.inside
-        for start, stop in self._counts.spans(first, last):
-            for low in range(start, stop, self.memory.rows):
-                high = min(stop, low + self.memory.rows)
-                mean = self._mean(low, high)
-                top, bottom = max(low, depth.start), min(high, depth.stop)
-                if top < bottom:
-                    rows = mean[:, top - low : bottom - low, height, width]
-                    yield Slab(top - depth.start, bottom - depth.start, rows)
-                for ring in (*self._sums, self._counts):
-                    ring.rows(low, high).zero_()
-                    ring.let_go()
-
-    def _mean(self, start: int, stop: int) -> Tensor:
-        """Over folds, as nnU-Net adds and divides in float16; it takes the place of the first fold's sums."""
-        weights = self._counts.rows(start, stop)
-        folds = [ring.rows(start, stop) for ring in self._sums]
-        for sums in folds:
-            torch.div(sums, weights, out=sums)
-            extremes = torch.stack([torch.stack(torch.aminmax(head)) for head in sums])
-            if not bool(extremes.isfinite().all()):
-                raise DataError(
-                    f"The logits of {self.case} are too large for float16, in which tiles are added up.",
-                    "Such a network is not trained well: its outputs should lie far below 6,000.",
-                )
-        for other in folds[1:]:
-            folds[0] += other
-        if len(folds) > 1:
-            folds[0] /= len(folds)
-        return folds[0]
+        for low, high, mean in sums.means(first, last, self.memory.rows, self.case):
+            top, bottom = max(low, depth.start), min(high, depth.stop)
+            if top < bottom:
+                yield Slab(top - depth.start, bottom - depth.start, mean[:, top - low : bottom - low, height, width])
 
     def _within_memory(self, work: Callable[[], T]) -> T:
         """What `work` returns, tried again with less on the GPU for as long as that runs out of memory."""
@@ -256,9 +217,8 @@ class _Window:
             done = "one mirrored copy at a time"
         elif memory.on_device:
             memory.on_device, done = False, "sums in host memory"
-            for ring in (*self._sums, *([self._counts] if self._sums else [])):
-                ring.move(torch.device("cpu"))
-            self.weights = self.weights.cpu()
+            if self._sums is not None:
+                self._sums.move(torch.device("cpu"))
         elif memory.data_on_device:
             memory.data_on_device, done = False, "image in host memory"
             self.image = self.image.cpu()

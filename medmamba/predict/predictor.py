@@ -57,6 +57,9 @@ class Predictor:
     >>> Predictor("nnUNetTrainer__nnUNetPlans__3d_fullres").predict(volume, (1.0, 0.8, 0.8))  # doctest: +SKIP
     """
 
+    memory: Memory
+    """Keeps it within its ceilings."""
+
     def __init__(
         self,
         model: LoadedModel | str | Path,
@@ -97,7 +100,7 @@ class Predictor:
             self.earlier = Predictor(
                 model.previous, step_size=step_size, device=device, scratch=scratch, **how, **limits
             )
-        before: Memory | None = None if self.earlier is None else self.earlier.memory
+        before = None if self.earlier is None else self.earlier.memory
         self.memory = Memory(model, self.runner, self.step_size, ram, vram, before)
 
     @property
@@ -121,8 +124,6 @@ class Predictor:
             "max_vram": self.memory.max_vram,
         }
 
-    # ---- memory
-
     def estimate(self, header: Header, probabilities: bool = False) -> Estimate:
         """What a case of this header takes in memory; without a ceiling and with plenty to spare, more than that.
 
@@ -137,8 +138,6 @@ class Predictor:
     def ahead(self, case: Case) -> bool:
         """Whether there is memory to prepare this case while the one in hand is in the network."""
         return self.memory.has_room_for(case)
-
-    # ---- the two halves of a case
 
     def prepare(self, case: Case, probabilities: bool = False) -> Prepared:
         """Read, check and preprocess a case; in any thread. Nothing is read if it takes too much memory.
@@ -243,8 +242,6 @@ class Predictor:
         own["export"] -= own["network"]
         prepared.seconds.add(own)
         return labels, place
-
-    # ---- for people
 
     def predict(
         self, image: NDArray[Any], spacing: Sequence[float], on_tile: OnTile | None = None

@@ -77,21 +77,7 @@ def preprocess(
     bbox = bounding_box(mask)
     box = tuple(slice(*bounds) for bounds in bbox)
     data = whole[(slice(None), *box)]
-    own, target = network_spacing(spacing, recipe)
-    place = Place(
-        spacing=tuple(float(step) for step in spacing),
-        shape=image.shape[1:],
-        shape_before_cropping=whole.shape[1:],
-        bbox=bbox,
-        shape_after_cropping=data.shape[1:],
-        network_shape=new_shape(data.shape[1:], own, target),
-    )
-    if min(place.network_shape) < 1:
-        raise DataError(
-            f"The image has {place.shape_after_cropping} voxels of {own} mm: along one axis that is less than half a "
-            f"voxel of the network, whose voxels measure {target} mm.",
-            "Give an image that covers more.",
-        )
+    place = _placed(image.shape[1:], spacing, recipe, bbox)
     outside: NDArray[Any] | None = background(mask[box]) if previous is not None or _needs_mask(recipe) else None
     if previous is not None:  # what the earlier stage labelled counts as inside, as in nnU-Net
         labels = previous.transpose(recipe.transpose_forward)[box].astype(np.int16)
@@ -109,6 +95,27 @@ def preprocess(
     if outside is not None and heads:
         _one_hot(outside, place, recipe, out[len(data) :])
     return out, place
+
+
+def _placed(shape: Sequence[int], spacing: Sequence[float], recipe: Recipe, bbox: Sequence[tuple[int, int]]) -> Place:
+    """Where the part `bbox` of an image lies. DataError where that is less than a voxel of the network."""
+    own, target = network_spacing(spacing, recipe)
+    cropped = tuple(high - low for low, high in bbox)
+    place = Place(
+        spacing=tuple(float(step) for step in spacing),
+        shape=tuple(shape),
+        shape_before_cropping=tuple(shape[axis] for axis in recipe.transpose_forward),
+        bbox=tuple(bbox),
+        shape_after_cropping=cropped,
+        network_shape=new_shape(cropped, own, target),
+    )
+    if min(place.network_shape) < 1:
+        raise DataError(
+            f"The image has {place.shape_after_cropping} voxels of {own} mm: along one axis that is less than half a "
+            f"voxel of the network, whose voxels measure {target} mm.",
+            "Give an image that covers more.",
+        )
+    return place
 
 
 def _needs_mask(recipe: Recipe) -> bool:

@@ -113,4 +113,5 @@ class Foreman:
         held = list(self._held)
         if held:
             self._ray.wait(held, num_returns=len(held), timeout=_PATIENCE)
+        for _ in held:
             self._take_in(0)

@@ -39,8 +39,8 @@ def read_npz(path: Path, reference: Grid | None = None, moving: Grid | None = No
     if reference is None:
         problem = f"{path} does not say where its voxels lie."
         raise DataError(problem, "Give the fixed image as the reference.")
-    first = array.shape[-1] != 3 or (array.shape[0] == 3 and array.shape[1:] == reference.shape)
-    array = np.moveaxis(array, 0, -1) if first else array
+    if array.shape != (*reference.shape, 3) and array.shape[0] == 3:
+        array = np.moveaxis(array, 0, -1)
     return from_voxels(require_finite(array, path), reference, moving, path)
 
 

@@ -14,6 +14,8 @@ from .metrics.folding import jacobian_determinant
 from .transforms.transform import Affine, Field, Transform, slabs
 
 LabelInterpolation = Literal["nearest", "linear"]
+_AT_ONCE = 2**18
+"""Voxels whose derivatives are worked on at a time."""
 _CORNERS = tuple(product((0, 1), repeat=3))
 
 
@@ -81,7 +83,7 @@ def jacobian(transform: Transform, grid: Grid) -> NDArray[np.float32]:
     back, factor = np.asarray(np.linalg.inv(linear[:3, :3]), np.float64), float(np.linalg.det(linear[:3, :3]))
     field = _less(transform.displacement_on(grid), linear, back)
     result = np.empty(grid.shape, np.float32)
-    many = max(1, 2**18 // (grid.shape[1] * grid.shape[2]))
+    many = max(1, _AT_ONCE // (grid.shape[1] * grid.shape[2]))
     for first in range(0, grid.shape[0], many):
         start, stop = max(first - 1, 0), min(first + many + 1, grid.shape[0])
         part = jacobian_determinant(field[start:stop])

@@ -146,7 +146,7 @@ def test_what_is_written_is_read_as_the_same_map(tmp_path: Path, name: str) -> N
     agree(warp_image(image(), again, FIXED).data, registration())
 
 
-@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("name", sorted(FORMS.keys() - {"itk-h5"}))  # HDF5 notes the second in which it was written
 def test_the_same_transform_gives_the_same_bytes(tmp_path: Path, name: str) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()

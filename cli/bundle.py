@@ -87,20 +87,18 @@ def export(
 ) -> None:
     """Write a trained model as a bundle. The same model gives the same bundle, byte by byte."""
     from medmamba.bundle.facts import facts_of
-    from medmamba.bundle.packing import Wording
+    from medmamba.bundle.packing import Wording, trained_model
     from medmamba.bundle.packing import export as run
     from medmamba.bundle.signing import signer
     from medmamba.data.folders import folders
     from medmamba.nnunet.folds.parse import parse_folds
     from medmamba.nnunet.loaded import load_folder
-    from medmamba.predict.loading import results_folder, trained_folder
 
     places = folders(data_root)
     places.export()
     wording = Wording(name, version, licence, intended, tuple(training_data or ()))
     key = signer(sign, hmac_key)
-    given = Path(model).expanduser()
-    folder = trained_folder(model, places) if ":" in model and not given.exists() else results_folder(given)
+    folder = trained_model(model, places)
     loaded = load_folder(folder, None if folds is None else parse_folds(folds), checkpoint)
     digest = run(loaded, out, facts_of(loaded, folder, checkpoint), wording, key, self_test)
     _written(out, digest, self_test)

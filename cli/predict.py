@@ -40,13 +40,14 @@ def predict(
         ),
     ],
     input: Annotated[
-        list[Path],
+        list[str],
         typer.Option(
+            metavar="PATH",
             help="Image, folder of images or DICOM series, or list (.txt, .csv, .json); may be given again.",
             show_default=False,
         ),
     ],
-    output: Annotated[Path, typer.Option(help="Folder for the segmentations.", show_default=False)],
+    output: Annotated[str, typer.Option(metavar="PATH", help="Folder for the segmentations.", show_default=False)],
     folds: Annotated[
         str | None,
         typer.Option("--folds", "--fold", help="Average these: 0-4, 0,2,4, all. Default: all.", rich_help_panel=_MODEL),
@@ -142,8 +143,10 @@ def predict(
         "roi": _labels(roi),
         "raw_labels": raw_labels,
     }
+    if not output:
+        raise ConfigError("The name of the output folder is empty.", "Is it a variable of the shell that is not set?")
     try:
-        _run(making, input, output, ray, jobs, as_json, given)
+        _run(making, input, Path(output), ray, jobs, as_json, given)
     except KeyboardInterrupt:  # the second one: threads that still prepare a case are not waited for
         sys.stdout.flush()
         os._exit(130)
@@ -161,7 +164,7 @@ def _labels(text: str | None) -> list[str] | None:
 
 def _run(
     making: "Making",
-    input: list[Path],
+    input: list[str],
     output: Path,
     ray: str | None,
     jobs: int | None,

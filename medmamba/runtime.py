@@ -26,13 +26,16 @@ def device(name: str = "auto") -> "torch.device":
     has_mps = torch.backends.mps.is_available()
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "mps" if has_mps else "cpu")
+    gpus = torch.cuda.device_count()
+    here = ["cpu", *(f"cuda:{number}" for number in range(gpus)), *["mps"] * has_mps]
+    names = f"On this machine there is {', '.join(here)}; auto takes the best."
     try:
         wanted = torch.device(name)
     except RuntimeError as error:
-        raise SetupError(f"There is no device {name!r}.", "Use auto, cpu, cuda, cuda:1, ... or mps.") from error
-    there = {"cpu": True, "mps": has_mps, "cuda": (wanted.index or 0) < torch.cuda.device_count()}
+        raise SetupError(f"There is no device {name!r}.", names) from error
+    there = {"cpu": True, "mps": has_mps, "cuda": (wanted.index or 0) < gpus}
     if not there.get(wanted.type, False):
-        raise SetupError(f"Device {name!r} is not available here.", "Use --device auto, or see `medmamba doctor`.")
+        raise SetupError(f"Device {name!r} is not available here.", names)
     return wanted
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -13,14 +13,18 @@ from ..networks import infos
 from ..nnunet.plans import STAMP, resolve
 from ..nnunet.recipe import make_network
 from ..predict.batch.report import software
+from ..predict.loading import results_folder, trained_folder
 from ..predict.recipe import LoadedModel
 from . import selftest
 from .card import Card
-from .layout import CARD, DATASET, EXPECTED, FINGERPRINT, PLANS, PREVIOUS, serialise, weight_name
+from .layout import CARD, DATASET, EXPECTED, FINGERPRINT, MANIFEST, PLANS, PREVIOUS, serialise, weight_name
 from .loading import load
 from .signing import Sign
 from .weights import serialise_weights, without_aliases
 from .writing import Files, require_free, write
+
+if TYPE_CHECKING:
+    from ..data.folders import Folders
 
 _CASES = ("training", "test", "dataset")
 """Keys of dataset.json that list files by name, which may tell of patients."""
@@ -54,6 +58,18 @@ class Wording:
     intended: str = ""
     training_data: Sequence[str] = ()
     """Data sets by name or identifier, with their licences; empty: the name of the plans' data set."""
+
+
+def trained_model(text: str, places: "Folders | None" = None) -> Path:
+    """The results folder that a person names for `export`: its path, or DATASET:NET[:PRESET[:CONFIGURATION]].
+
+    Raises ConfigError for a bundle and an empty name, and what `loading.results_folder` and `trained_folder` raise.
+    """
+    path = Path(text).expanduser()
+    if not text or (path.is_file() and path.suffix == ".tar") or (path / MANIFEST).is_file():
+        what = f"{path} is a bundle already." if text else "The name of the model is empty."
+        raise ConfigError(what, "Name a results folder, or DATASET:NET of a network trained here.")
+    return trained_folder(text, places) if ":" in text and not path.exists() else results_folder(path)
 
 
 def export(

@@ -46,8 +46,17 @@ def write(
     return found
 
 
+_OTHER_FILES = (".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".rar", ".pth", ".pt", ".safetensors")
+"""Endings, other than .tar in small letters, by which people mean a file that no bundle is."""
+
+
 def require_free(target: Path) -> None:
-    """ConfigError when there is something at the place of a new bundle."""
+    """ConfigError when there is something at the place of a new bundle, or when its name is that of another format."""
+    if target.suffix != ".tar" and target.suffix.lower() in _OTHER_FILES:
+        raise ConfigError(
+            f"A bundle is a folder or a .tar without compression; {target.name} is neither.",
+            f"Give --out {target.with_name(target.name.split('.')[0])}.tar.",
+        )
     if os.path.lexists(target):
         raise ConfigError(f"{target} is there already.", "Remove it, or give --out another name.")
 

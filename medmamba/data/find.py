@@ -1,6 +1,8 @@
 """From what a person types after --dataset to an nnU-Net dataset number and folder."""
 
 import re
+from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +27,8 @@ def on_disk(folders: Folders) -> dict[int, str]:
 def dataset_id(name_or_id: str | int, folders: Folders) -> int:
     """The number of a dataset given as `Hippocampus`, `4`, `004` or `Dataset004_Hippocampus`; case does not matter.
 
-    The folders on disk are asked first, then the cards that ship with medmamba. DataError lists what is there when
-    neither knows the dataset.
+    The folders on disk are asked first, then the cards that ship with medmamba. DataError when neither knows the
+    dataset: it proposes names that are written alike, else lists what is there.
     """
     text = str(name_or_id).strip()
     here = on_disk(folders)
@@ -40,11 +42,19 @@ def dataset_id(name_or_id: str | int, folders: Folders) -> int:
     for card in cards().values():
         if card.answers_to(text) or text.lower() == card.folder_name.lower():
             return card.id
+    if alike := near(text, [*(name.split("_", 1)[1] for name in here.values()), *cards()]):
+        raise DataError(f"There is no dataset {text!r}.", f"Did you mean {' or '.join(alike)}?")
     raise DataError(
         f"There is no dataset {text!r}.",
         f"In {folders.raw} and {folders.preprocessed}: {', '.join(here.values()) or 'none'}. "
         f"Cards: {', '.join(cards())}. Set --data-root or nnUNet_raw if the data lies elsewhere.",
     )
+
+
+def near(text: str, names: Iterable[str]) -> list[str]:
+    """Up to three of `names` that somebody may have meant who wrote `text`, the nearest first; case does not matter."""
+    known = {name.lower(): name for name in names}
+    return [known[name] for name in get_close_matches(text.lower(), known, cutoff=0.7)]
 
 
 def dataset_folder(name_or_id: str | int, folders: Folders) -> Path:

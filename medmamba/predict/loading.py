@@ -37,6 +37,8 @@ def load(
     Raises DataError when it is not there or damaged, ConfigError when it is not clear which one is meant, and
     BundleError for a bundle that is refused or a digest that is another.
     """
+    if model == "":
+        raise ConfigError("The name of the model is empty.", "Is it a variable of the shell that is not set?")
     path = Path(model).expanduser()
     if path.is_dir() and not os.access(path, os.R_OK | os.X_OK):
         raise DataError(f"{path} cannot be read: permission denied.", "Ask its owner for the right to read it.")
@@ -132,9 +134,14 @@ def _dataset_results(dataset: str, places: "Folders") -> Path:
         wanted = dataset.strip().lower()
         if wanted in (path.name.lower(), name.lower()) or (wanted.isdigit() and int(wanted) == int(number)):
             return path
-    from ..data.find import dataset_id
+    from ..data.find import dataset_id, near
 
-    number = f"{dataset_id(dataset, places):03d}"
+    try:
+        number = f"{dataset_id(dataset, places):03d}"
+    except DataError as error:
+        if alike := near(dataset, [path.name.partition("_")[2] for path in known]):
+            raise DataError(error.problem, f"Did you mean {' or '.join(alike)}, trained here?") from error
+        raise
     for path in known:
         if path.name.startswith(f"Dataset{number}_"):
             return path

@@ -94,3 +94,17 @@ def test_what_is_no_bundle_is_told_so(run: Any, results: Path, tmp_path: Path) -
     assert "has no MANIFEST.json" in run("bundle", "inspect", results).stderr
     nothing = run("bundle", "import", tmp_path / "gone.pth", "--out", tmp_path / "a.tar")
     assert nothing.exit_code == 4 and "There is no " in nothing.stderr
+
+
+def test_a_bundle_is_not_exported_again(run: Any, archive: Path, tmp_path: Path) -> None:
+    for given in (archive, ""):
+        result = run("bundle", "export", "--model", given, "--out", tmp_path / "a.tar")
+        assert result.exit_code == 2, result.output
+        assert ("is a bundle already" if given else "is empty") in result.stderr
+
+
+@pytest.mark.parametrize("name", ["x.zip", "x.tar.gz", "x.TAR", "x.pth"])
+def test_other_formats_than_a_folder_and_tar_are_refused(name: str, run: Any, results: Path, tmp_path: Path) -> None:
+    result = run("bundle", "export", "--model", results, "--out", tmp_path / name)
+    assert result.exit_code == 2 and f"{name} is neither" in result.stderr and "x.tar" in result.stderr
+    assert not list(tmp_path.iterdir())

@@ -156,6 +156,17 @@ def test_sigterm_is_143_and_the_rest_can_be_done(model: Path, tmp_path: Path) ->
     assert not list((tmp_path / "out").glob(".*"))
 
 
+@pytest.mark.parametrize("option", ["--model", "--input", "--output"])
+def test_a_shell_variable_that_is_not_set_is_not_the_present_folder(
+    option: str, run: Any, model: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(images)
+    given = {"--model": str(model), "--input": str(images), "--output": str(tmp_path / "out")} | {option: ""}
+    result = run("predict", *(part for pair in given.items() for part in pair), *FAST)
+    assert result.exit_code == 2 and "is empty" in result.stderr and "shell" in result.stderr
+    assert len(list(images.iterdir())) == 2 * CHANNELS and not (tmp_path / "out").exists()
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a screen that takes no more")
 def test_a_screen_that_takes_no_more_is_no_traceback(model: Path, images: Path, tmp_path: Path) -> None:
     given = ("--model", model, "--input", images, "--output", tmp_path / "out", *FAST)

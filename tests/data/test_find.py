@@ -41,6 +41,15 @@ def test_unknown_lists_what_is_there(name: str, places: Folders) -> None:
     assert name in caught.value.problem
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"), [("Hippocampsu", "Hippocampus"), ("mime", "Mine"), ("brats2032", "BraTS2023"), ("olld", "Old")]
+)
+def test_what_is_written_alike_is_proposed(name: str, meant: str, places: Folders) -> None:
+    with pytest.raises(DataError, match=rf"There is no dataset '{name}'\. Did you mean .*{meant}") as caught:
+        dataset_id(name, places)
+    assert "Cards:" not in caught.value.remedy
+
+
 def test_folder_must_be_whole(places: Folders) -> None:
     with pytest.raises(DataError, match="has no folder Dataset004"):
         dataset_folder("Hippocampus", places)

@@ -53,6 +53,9 @@ def test_a_dataset_and_a_network(places: Folders) -> None:
         ("Made:umamba-bot:small:2d:1", "names no model"),
         ("Hippocampus:umamba-bot", "Nothing was trained on dataset Hippocampus yet. In .*: Dataset900_Made"),
         ("Nowhere:umamba-bot", "There is no dataset 'Nowhere'"),
+        ("maed:umamba-bot", "There is no dataset 'maed'. Did you mean Made, trained here"),
+        ("Hipocampus:umamba-bot", "Did you mean Hippocampus"),
+        ("", "name of the model is empty"),
         ("nowhere", "There is no model nowhere"),
     ],
 )

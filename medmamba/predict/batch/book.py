@@ -3,6 +3,7 @@
 import time
 from pathlib import Path
 
+from ...errors import SetupError
 from ..recipe import LoadedModel
 from . import outputs
 from .failures import reason
@@ -54,7 +55,7 @@ class Book:
         self.write()
         try:
             outputs.write_model_files(self._place, model.plans, model.dataset)
-        except OSError as error:
+        except (OSError, SetupError) as error:
             self.watcher.message(f"plans.json and dataset.json cannot be written: {reason(error)}.")
         for note in model.notes:
             self.watcher.message(note)
@@ -71,7 +72,7 @@ class Book:
         """Write the report; a full disk is told once and does not end the batch."""
         try:
             self._place.write_text(self._name, dumps(self.report.as_json()))
-        except OSError as error:
+        except (OSError, SetupError) as error:
             if not self._full:
                 self.watcher.message(f"The report {self.file} cannot be written: {reason(error)}.")
             self._full = True

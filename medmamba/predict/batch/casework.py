@@ -90,6 +90,7 @@ class CaseWork:
         """The first half. Never raises: what is wrong with a case is in its report."""
         recipe = self._predictor.model.recipe
         try:
+            outputs.require_no_folder(self._place.output / output_name(case, recipe))
             outputs.require_space(self._place.output, probe(case, recipe).shape, recipe, self._wanted.probabilities)
             return Ready(case, prepared=self._predictor.prepare(case, self._wanted.probabilities))
         except Exception as error:  # whatever is wrong with one case, the others are still wanted

@@ -67,6 +67,8 @@ class Staging:
             beside = sorted(path for path in Path(folder).iterdir() if path.is_file() and path != file)
             for path in (*beside, file):
                 _sync(path)
+            for path in (*beside, file):
+                require_no_folder(self.output / path.name)
             if beside:  # an older label map must not stand for newer probabilities
                 (self.output / file_name).unlink(missing_ok=True)
             for path in (*beside, file):
@@ -79,6 +81,7 @@ class Staging:
 
     def write_text(self, name: str, text: str) -> None:
         """Write a file of the output folder, whole or not at all."""
+        require_no_folder(self.output / name)
         temporary = self.folder / name
         temporary.write_text(text, encoding="utf-8")
         _sync(temporary)
@@ -149,6 +152,12 @@ def _sync(path: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def require_no_folder(path: Path) -> None:
+    """Raise SetupError when a folder stands where a file is to be."""
+    if path.is_dir() and not path.is_symlink():
+        raise SetupError(f"{path} is a folder: no file can take its place.", "Move it, or choose another --output.")
 
 
 def require_space(output: Path, shape: tuple[int, ...], recipe: Recipe, probabilities: bool) -> None:

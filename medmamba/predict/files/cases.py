@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
-from ...errors import DataError
+from ...errors import ConfigError, DataError
 from ..recipe import Recipe
 from .dicom import holds_dicom
 from .lists import read_list
@@ -60,10 +60,13 @@ def find_cases(input: str | Path | Sequence[str | Path | Sequence[str | Path]], 
     Hidden files, and what has another ending than images have, are passed over.
 
     Cases that lack channels are returned: they fail on their own. Raises DataError where there is no image, where a
-    path is missing, where two files stand for the same channel of one case, and where a name is not UTF-8.
+    path is missing, where two files stand for the same channel of one case, and where a name is not UTF-8; ConfigError
+    for an empty text, which as a path would mean the present folder.
     """
     loose: list[Path] = []
     cases: list[Case] = []
+    if input == "" or (not isinstance(input, str | Path) and "" in input):
+        raise ConfigError("The name of an input is empty.", "Is it a variable of the shell that is not set?")
     for item in [input] if isinstance(input, str | Path) else input:
         if not isinstance(item, str | Path):
             cases.append(in_order([Path(path) for path in item], recipe))

@@ -98,6 +98,27 @@ def test_a_failure_while_writing_names_the_output_and_leaves_nothing(
     assert sorted(path.name for path in out.iterdir()) == ["dataset.json", "plans.json", "predict_report.json"]
 
 
+def test_a_folder_in_the_place_of_a_file_is_told_in_a_sentence(cases: list[Case], out: Path) -> None:
+    for name in ("case1.nii.gz", "case2.npz", "plans.json", "predict_report.json"):
+        (out / name).mkdir(parents=True)
+    said: list[str] = []
+
+    class Hears(batch.Watcher):
+        def message(self, text: str) -> None:
+            said.append(text)
+
+    predictor = FakePredictor()
+    with pytest.raises(BatchError) as caught:
+        batch.run(predictor, cases, out, save_probabilities=True, watcher=Hears())
+    assert caught.value.failures == {
+        name: f"{out}/{file} is a folder: no file can take its place. Move it, or choose another --output"
+        for name, file in (("case1", "case1.nii.gz"), ("case2", "case2.npz"))
+    }
+    assert "case1" not in predictor.told, "the network is not asked in vain"
+    assert len(said) == 2 and all("is a folder: no file" in text for text in said)
+    assert len(list(out.glob("*.pkl"))) == 3 and not list(out.glob(".*"))
+
+
 def test_only_complete_outputs_are_kept(cases: list[Case], out: Path) -> None:
     batch.run(FakePredictor(), cases, out, save_probabilities=True)
     wanted = labels_of(out)

@@ -61,6 +61,12 @@ class Grid:
         """(N,): `inside` for voxel indices (N, 3)."""
         return np.all((index >= -0.5) & (index < np.array(self.shape) - 0.5), axis=1)
 
+    def some(self, most: int = 200_000) -> NDArray[np.float64]:
+        """RAS mm (N, 3) of about `most` of the voxels, or all, spread evenly."""
+        step = max(1, round((np.prod(self.shape) / most) ** (1 / 3)))
+        axes = [np.arange(0, size, step) for size in self.shape]
+        return self.world(np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3))
+
     def same_as(self, other: "Grid", tolerance: float = 1e-3) -> bool:
         """Whether both put every voxel at the same place, up to `tolerance` of the smallest voxel edge."""
         if self.shape != other.shape:

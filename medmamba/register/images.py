@@ -108,8 +108,7 @@ def write_image(volume: Volume, path: str | Path) -> None:
     Raises ConfigError for another ending and SetupError where the disk is full or may not be written to.
     """
     path = Path(path).expanduser()
-    if not path.name.lower().endswith(_WRITTEN):
-        raise ConfigError(f"{path} has no ending of an image.", f"Use one of {', '.join(_WRITTEN)}.")
+    require_image_ending(path)
     try:
         with replacing(path, durable=True) as temporary:
             if is_nifti(path):
@@ -118,6 +117,12 @@ def write_image(volume: Volume, path: str | Path) -> None:
                 _write_itk(volume, temporary)
     except OSError as error:
         raise unwritable(path, error) from error
+
+
+def require_image_ending(path: Path) -> None:
+    """Raise ConfigError where an image cannot be written to a file of this name."""
+    if not path.name.lower().endswith(_WRITTEN):
+        raise ConfigError(f"{path} has no ending of an image.", f"Use one of {', '.join(_WRITTEN)}.")
 
 
 def nifti(data: NDArray[Any], grid: Grid) -> Any:

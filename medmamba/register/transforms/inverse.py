@@ -2,13 +2,10 @@
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ..deform.fields import invert
-from ..grid import Grid
 from .transform import Affine, Field, Transform
-
-_LOOKED_AT = 200_000
-"""Voxels that a residual is measured on; more tell the same."""
 
 
 def inverted(transform: Transform) -> Transform:
@@ -19,16 +16,13 @@ def inverted(transform: Transform) -> Transform:
     return Transform(tuple(_inverse(part) for part in reversed(transform.parts)))
 
 
-def residual(transform: Transform, inverse: Transform, grid: Grid) -> tuple[float, float]:
-    """How far a point is from its start after the inverse and then the transform: mean and 95th percentile, mm.
+def residual(transform: Transform, inverse: Transform, start: NDArray[np.float64]) -> tuple[float, float]:
+    """How far points (N, 3) are from their start after the inverse and then the transform: mean, 95th percentile, mm.
 
-    Over voxels of `grid`, whose points the inverse takes, that go to and come from places within all fields.
+    start: RAS mm, points that the inverse takes. Those that leave the grid of a field on the way are not counted.
     """
-    step = max(1, round((np.prod(grid.shape) / _LOOKED_AT) ** (1 / 3)))
-    axes = [np.arange(0, size, step) for size in grid.shape]
-    start = grid.world(np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3))
     there = inverse.points(start)
-    kept = _within(inverse, start) & _within(transform, there)
+    kept = inverse.covers(start) & transform.covers(there)
     if not kept.any():
         return 0.0, 0.0
     apart = np.linalg.norm(transform.points(there[kept]) - start[kept], axis=1)
@@ -42,13 +36,3 @@ def _inverse(part: Affine | Field) -> Affine | Field:
     with torch.inference_mode():
         back = invert(forward)[0].movedim(0, -1).contiguous().numpy()
     return Field(back, part.grid)
-
-
-def _within(transform: Transform, points: np.ndarray) -> np.ndarray:
-    """(N,): whether points lie in the grid of each field when they meet it."""
-    inside = np.ones(len(points), bool)
-    for part in transform.parts:
-        if isinstance(part, Field):
-            inside &= part.grid.inside(points)
-        points = part.points(points)
-    return inside

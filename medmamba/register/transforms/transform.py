@@ -113,6 +113,16 @@ class Transform:
             result[first : first + _AT_ONCE] = some
         return result
 
+    def covers(self, ras: ArrayLike) -> NDArray[np.bool_]:
+        """(N,): whether points (N, 3) lie in the grid of each field when they come to it."""
+        points = np.atleast_2d(np.asarray(ras, np.float64))
+        inside = np.ones(len(points), bool)
+        for part in self.parts:
+            if isinstance(part, Field):
+                inside &= part.grid.inside(points)
+            points = part.points(points)
+        return inside
+
     def itk(self) -> Any:
         """The composite of SimpleITK, whose last part is applied first."""
         return sitk.CompositeTransform([part.itk() for part in reversed(self.parts)] or [sitk.AffineTransform(3)])

@@ -32,18 +32,18 @@ def test_an_affine_comes_back_exactly() -> None:
 
 def test_the_residual_is_the_distance_there_and_back() -> None:
     transform = registration()
-    good = residual(transform, inverted(transform), MOVING)
+    good = residual(transform, inverted(transform), MOVING.some())
     assert good[0] <= good[1] < 0.05 * min(FIXED.spacing)
     shift = np.eye(4)
     shift[:3, 3] = 3, 0, 4
     off = Transform((*inverted(Transform((turn(),))).parts, Affine(shift)))
     stretch = np.linalg.norm(turn().matrix[:3, :3] @ [3, 0, 4])
-    assert np.allclose(residual(Transform((turn(),)), off, FIXED), stretch)
+    assert np.allclose(residual(Transform((turn(),)), off, FIXED.some()), stretch)
 
 
 def test_a_folded_field_shows_in_the_residual() -> None:
     folded = Transform((field(most=30),))
-    assert residual(folded, inverted(folded), FIXED)[1] > min(FIXED.spacing)
+    assert residual(folded, inverted(folded), FIXED.some())[1] > min(FIXED.spacing)
 
 
 def test_a_file_is_inverted_when_asked(tmp_path) -> None:

@@ -23,6 +23,7 @@ from . import (
     postprocess,
     predict,
     preprocess,
+    register,
     train,
     validate,
 )
@@ -52,7 +53,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for _module in (preprocess, train, validate, best, predict, ensemble, postprocess, evaluate, bundle):
+for _module in (preprocess, train, validate, best, predict, ensemble, postprocess, evaluate, register, bundle):
     _module.register(app)
 for _module in (nets, datasets, doctor, bench, env, demo):
     _module.register(app)

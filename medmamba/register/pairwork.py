@@ -144,8 +144,9 @@ class PairWork:
         truth = labels[0]
         if truth is not None and not truth.grid.same_as(fixed.image.grid):
             truth = Volume(onto(truth, fixed.image.grid, "nearest", 0), fixed.image.grid, truth.path)
-        both = fixed.points is not None and moving.points is not None
-        points = (fixed.points, moving.points) if both else None
+        points = None
+        if fixed.points is not None and moving.points is not None:
+            points = (fixed.points, moving.points)
         mask = None if fixed.mask is None else onto(fixed.mask, self.grid, "nearest", 0) > 0
         interpolation = self.options.label_interp
         return Measure(fixed.image, truth, labels[1], values, points, interpolation, mask), given

@@ -64,7 +64,7 @@ def _figure(view: View, title: str) -> "Figure":
         axes[0, column].set_title(name, fontsize=11)
     bar = figure.colorbar(shown, ax=axes[:, -1], shrink=0.6, ticks=[-1, 0, 1], extend="both")
     bar.ax.set_yticklabels(["1/2", "1", "2"])
-    bar.ax.set_xlabel("black: folded", fontsize=9)
+    bar.set_label("black: folded", fontsize=9, labelpad=-4)
     figure.suptitle(title, fontsize=12, ha="left", x=0.01)
     return figure
 

@@ -58,7 +58,7 @@ def register(
     device = runtime.device(options.device)
     course = Course(watcher or Watcher())
     with PeakMemory() as peak, outputs.publishing(Path(out)) as folder:
-        started = time.perf_counter()
+        started, used = time.perf_counter(), time.process_time()
         with course.stage("read"):
             pair = read_pair(Path(fixed).expanduser(), Path(moving).expanduser(), inputs, options)
         course.warnings += pair.warnings
@@ -73,6 +73,8 @@ def register(
         content["warnings"] = list(dict.fromkeys(course.warnings))
         content["seconds"] = {name: round(value, 3) for name, value in course.seconds.items()}
         content["seconds"]["all"] = round(time.perf_counter() - started, 3)
+        content["cpu_seconds"] = {name: round(value, 3) for name, value in course.cpu_seconds.items()}
+        content["cpu_seconds"]["all"] = round(time.process_time() - used, 3)
         content["device"], content["peak_memory"] = str(device), peak.bytes
         report.write_report(folder / outputs.REPORT, content)
     return Outcome(Path(out), found.verdict.exit_code, tuple(content["warnings"]), content)

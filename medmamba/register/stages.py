@@ -46,7 +46,9 @@ class Course:
 
     watcher: Watcher
     seconds: dict[str, float] = field(default_factory=dict)
-    """By stage."""
+    """By stage: wall."""
+    cpu_seconds: dict[str, float] = field(default_factory=dict)
+    """By stage: of the processor, all threads."""
     warnings: list[str] = field(default_factory=list)
     notes: dict[str, Any] = field(default_factory=dict)
     """What was decided on the way, for the report."""
@@ -55,9 +57,10 @@ class Course:
     def stage(self, name: str) -> Iterator[None]:
         """Tell of a stage and take its time."""
         self.watcher.stage(name)
-        started = time.perf_counter()
+        started, used = time.perf_counter(), time.process_time()
         yield
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+        self.cpu_seconds[name] = self.cpu_seconds.get(name, 0.0) + time.process_time() - used
 
 
 @dataclass(frozen=True, eq=False)

@@ -98,11 +98,6 @@ def points(
     from medmamba.register.apply import points as run
 
     done = run(transform, points, out, direction, space, fixed, moving)
-    way = (
-        "of the fixed image sent to the moving"
-        if direction == "fixed-to-moving"
-        else "of the moving image sent to the fixed"
-    )
     moved = f"by {done['mean_mm']:.2f} mm on average, {done['largest_mm']:.2f} mm at most"
     _tell(done, f"{out}: {done['points']} point(s) of the {_WHOSE[direction]} one; moved {moved}.", as_json)
 
@@ -147,7 +142,9 @@ def convert(
     from medmamba.register.apply import convert as run
 
     done = run(transform, to, out, reference, moving, inverse)
-    _tell(done, f"{out}: read again, it differs by {done['largest_difference_mm']:.2g} mm at most.", as_json)
+    _tell(
+        done, f"{out}: read again, it differs at its voxels by {done['largest_difference_mm']:.2g} mm at most.", as_json
+    )
 
 
 def _tell(done: dict[str, Any], text: str, as_json: bool) -> None:
@@ -156,8 +153,7 @@ def _tell(done: dict[str, Any], text: str, as_json: bool) -> None:
         return
     typer.echo(text)
     if (back := done.get("inverse_residual_mm")) is not None:
-        typer.echo(
-            f"The inverse was computed: off by {back['mean']:.2g} mm on average, {back['p95']:.2g} mm at the 95th percentile."
-        )
+        off = f"off by {back['mean']:.2g} mm on average, by {back['p95']:.2g} mm or more for 5 %"
+        typer.echo(f"The inverse was computed: {off} of its voxels.")
     for warning in done["warnings"]:
         typer.secho(warning, fg="yellow", err=True)

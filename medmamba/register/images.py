@@ -26,6 +26,7 @@ _SMALLEST, _LARGEST = 0.001, 100.0
 """mm between voxels: what lies outside is a header that was lost, or no image of a patient."""
 _REMEDIES = {
     "four-axes": "Registration takes one volume: write the time point or channel that is meant as a file of its own.",
+    "dimensions": "Registration takes volumes of three axes. A displacement field is no image: give it as transform.",
     "reader-refuses": "Write it again as NIfTI-1 with three axes and right angles.",
     "data-type": "Write it with one real number a voxel.",
     "missing-file": "Check the path.",

@@ -169,7 +169,7 @@ def _markups(text: str, path: Path) -> tuple[list[list[float]], tuple[str, ...],
         markups = json.loads(text)["markups"]
         spaces = {str(one.get("coordinateSystem", "LPS")).lower() for one in markups}
         found = [point for one in markups for point in one["controlPoints"]]
-        positions = [point["position"] for point in found if point.get("positionStatus", "defined") == "defined"]
+        positions = [list(point["position"]) for point in found if point.get("positionStatus", "defined") == "defined"]
         names = [str(point.get("label", "")) for point in found if point.get("positionStatus", "defined") == "defined"]
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
         problem = f"{path} is no list of markups as 3D Slicer writes it ({type(error).__name__}: {error})."

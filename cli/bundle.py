@@ -31,6 +31,9 @@ HmacKey = Annotated[Path | None, typer.Option(help="File with a secret that make
 SelfTest = Annotated[bool, typer.Option(help="Note what the model makes of a synthetic image.")]
 Folds = Annotated[str | None, typer.Option("--folds", "--fold", help="0-4, 0,2,4, all. Default: all trained.")]
 Checkpoint = Annotated[str, typer.Option(help="Which file of each fold.")]
+BestCheckpoint = Annotated[
+    str | None, typer.Option(help="Which file of each fold. Default: the final one; for registration the best one.")
+]
 Bundle = Annotated[Path, typer.Argument(help="A bundle's folder or .tar.")]
 Expect = Annotated[str | None, typer.Option(help="Digest that it must have, sha256:...; it pins every file.")]
 
@@ -74,7 +77,7 @@ def export(
     model: Annotated[str, typer.Option(help="RESULTS_FOLDER or DATASET:NET[:PRESET[:CONFIG]].")],
     out: Out,
     folds: Folds = None,
-    checkpoint: Checkpoint = "checkpoint_final.pth",
+    checkpoint: BestCheckpoint = None,
     name: Name = None,
     version: Version = "1",
     licence: Licence = "",
@@ -86,6 +89,7 @@ def export(
     data_root: options.DataRoot = None,
 ) -> None:
     """Write a trained model as a bundle. The same model gives the same bundle, byte by byte."""
+    from medmamba.bundle import registration
     from medmamba.bundle.facts import facts_of
     from medmamba.bundle.packing import Wording, trained_model
     from medmamba.bundle.packing import export as run
@@ -93,14 +97,20 @@ def export(
     from medmamba.data.folders import folders
     from medmamba.nnunet.folds.parse import parse_folds
     from medmamba.nnunet.loaded import load_folder
+    from medmamba.predict.loading import FINAL
 
     places = folders(data_root)
     places.export()
     wording = Wording(name, version, licence, intended, tuple(training_data or ()))
     key = signer(sign, hmac_key)
     folder = trained_model(model, places)
-    loaded = load_folder(folder, None if folds is None else parse_folds(folds), checkpoint)
-    digest = run(loaded, out, facts_of(loaded, folder, checkpoint), wording, key, self_test)
+    chosen = None if folds is None else parse_folds(folds)
+    if registration.registers(folder):
+        _written(out, registration.export(folder, out, wording, key, chosen, checkpoint), False)
+        return
+    file = checkpoint or FINAL
+    loaded = load_folder(folder, chosen, file)
+    digest = run(loaded, out, facts_of(loaded, folder, file), wording, key, self_test)
     _written(out, digest, self_test)
 
 

@@ -71,9 +71,8 @@ def preprocess(
         _show(plans, rows)
     typer.echo(f"Plans: {file}")
     root = options.root_again(data_root)
-    if net != "mambamorph":
-        which = f"--dataset {shlex.quote(dataset)} --net {net or 'umamba-bot'} --preset {preset}"
-        typer.echo(f"Next:  medmamba train {which}{root}")
+    which = f"--dataset {shlex.quote(dataset)} --net {net or 'umamba-bot'} --preset {preset}"
+    typer.echo(f"Next:  medmamba train {which}{root}")
 
 
 @contextmanager

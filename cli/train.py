@@ -124,7 +124,8 @@ def _train(number: int, wanted: "TrainOptions", pictures: int, log: str) -> Any:
 
     started = time.monotonic()
     with training_bar() as bar:
-        seen = [Pictures(pictures, bar.message)] if pictures else []
+        patches = not _registers(wanted.network)  # of pairs there are pictures when they are registered
+        seen = [Pictures(pictures, bar.message)] if pictures and patches else []
         folder = run(number, wanted, [bar, HistoryFile(bar.message), *seen, *boards(log, bar.message)])
     if _first():
         typer.echo(f"Trained: {folder} ({time.monotonic() - started:.0f} s)")
@@ -176,4 +177,13 @@ def _next_steps(
         typer.echo(f"Next:    medmamba best --dataset {dataset}{root}")
     else:
         model = f"{dataset}:{net}:{preset}:{config}"
-        typer.echo(f"Next:    medmamba predict --model {model} --fold {fold}{root} --input IMAGES --output PREDICTIONS")
+        use = f"predict --model {model} --fold {fold}{root} --input IMAGES --output PREDICTIONS"
+        if _registers(net):
+            use = f"register --model {trained[0].parent} --fixed FIXED --moving MOVING --out FOLDER"
+        typer.echo(f"Next:    medmamba {use}")
+
+
+def _registers(net: str) -> bool:
+    from medmamba.networks import info
+
+    return info(net).task == "registration"

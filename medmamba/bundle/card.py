@@ -20,6 +20,22 @@ Fold = Annotated[str, Field(pattern=r"^([0-9]{1,3}|all)$")]
 LabelValue = Annotated[int, Field(ge=0, le=65535)]
 
 
+class Registration(BaseModel):
+    """What using a registration network takes: see `medmamba.register.network.Use`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    spacing: list[Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]] = Field(min_length=3, max_length=3)
+    """mm along X, Y, Z."""
+    size: list[Annotated[int, Field(ge=1, le=1024)]] = Field(min_length=3, max_length=3)
+    """Voxels along X, Y, Z."""
+    modalities: list[Literal["ct", "mri"]] = Field(min_length=2, max_length=2)
+    """Of the fixed and of the moving image."""
+    passes: int = Field(ge=1, le=8)
+    features: bool
+    labels: dict[Name, LabelValue]
+
+
 class Card(BaseModel):
     """The content of bundle.json."""
 
@@ -35,6 +51,8 @@ class Card(BaseModel):
     """Full name of the class."""
     arguments: dict[str, Any] = Field(default_factory=dict)
     """The network's own; those of a segmentation network with its plans."""
+    registration: Registration | None = None
+    """Of a registration network that was trained here; an imported one comes without."""
     configuration: Name | None = None
     """nnU-Net's: 3d_fullres."""
     previous_stage: Name | None = None

@@ -32,6 +32,15 @@ def facts_of(model: LoadedModel, folder: Path, checkpoint: str = checkpoints.FIN
     )
 
 
+def facts_of_folds(folder: Path, files: Mapping[str, Path], dataset: Mapping[str, Any]) -> Facts:
+    """The facts of a registration model in a results folder: its checkpoint files by fold."""
+    return Facts(
+        created=created(files.values()),
+        seeds=_seeds(files),
+        metrics={fold: found for fold in files if (found := _metrics(folder / f"fold_{fold}", dataset))},
+    )
+
+
 def created(files: Iterable[Path]) -> str:
     """SOURCE_DATE_EPOCH, else the date of the newest of the files; UTC. ConfigError when the variable is no number."""
     given = os.environ.get("SOURCE_DATE_EPOCH")

@@ -10,6 +10,7 @@ from ..errors import ConfigError
 from ..networks import infos
 from ..nnunet.recipe import make_recipe
 from ..predict.recipe import LoadedModel, Recipe
+from ..register.network import RegistrationModel, Use, ready, use_of
 from .architecture import build, build_registration, failures
 from .card import Card
 from .layout import CARD, DATASET, PLANS, PREVIOUS, refused, weight_name
@@ -129,24 +130,47 @@ def _tuples(labels: Any) -> list[tuple[str, Any]]:
 
 
 def load_registration(path: str | Path, expect: str | None = None) -> nn.Module:
-    """The registration network (MambaMorph) in a bundle, on the CPU, in eval mode.
+    """The registration network (MambaMorph) in a bundle, on the CPU, in eval mode; of several folds the first.
 
     Raises ConfigError for a bundle of a segmentation model, BundleError for one that is refused.
     """
+    return load_registration_model(path, expect).networks[0]
+
+
+def load_registration_model(path: str | Path, expect: str | None = None) -> RegistrationModel:
+    """The registration networks in a bundle with what their use takes, on the CPU. Raises as `load_registration`."""
     with opened(Path(path), expect) as bundle:
-        if bundle.card().task != "reg":
+        card = bundle.card()
+        if card.task != "reg":
             raise ConfigError(f"The bundle {path} segments images; it does not register them.", "Give another one.")
-        return registration_of(bundle)
+        networks = registration_of(bundle)
+        return RegistrationModel(networks, _use(card, networks), f"{card.name} {card.version} ({path})", bundle.digest)
 
 
-def registration_of(bundle: Bundle) -> nn.Module:
-    """The network of an open registration bundle, which has been checked whole when this returns."""
+def registration_of(bundle: Bundle) -> tuple[nn.Module, ...]:
+    """The networks of an open registration bundle, one a fold; it has been checked whole when this returns."""
     card = bundle.card()
-    extra = [name for name in bundle.sizes() if name not in (CARD, weight_name(card.folds[0]))]
+    names = [weight_name(fold) for fold in card.folds]
+    extra = [name for name in bundle.sizes() if name not in (CARD, *names)]
     if extra:
         raise refused(f"registers images and holds {extra[0]}, which has no place there")
-    name = weight_name(card.folds[0])
-    state = bundle.weights(name)
-    network = build_registration(card.network_class, card.arguments, state)
-    network.load_state_dict(restored(network, state, name))
-    return network
+    networks = []
+    for name in names:
+        state = bundle.weights(name)
+        network = build_registration(card.network_class, card.arguments, state)
+        network.load_state_dict(restored(network, state, name))
+        networks.append(ready(network))
+    return tuple(networks)
+
+
+def _use(card: Card, networks: Sequence[nn.Module]) -> Use:
+    """What the card says of the networks' use, where that can be; an imported network says nothing."""
+    if card.registration is None:
+        return Use()
+    use = use_of(card.registration.model_dump())
+    first: Any = networks[0]
+    if use.features and first.feature_extractor is None:
+        raise refused("promises features of a network that has no extractor")
+    if use.size is None or any(size % step for size, step in zip(use.size, first.divisor, strict=True)):
+        raise refused(f"has a registration network for {use.size} voxels, which it cannot take")
+    return use

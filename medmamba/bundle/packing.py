@@ -164,7 +164,7 @@ def _card(model: LoadedModel, facts: Facts, wording: Wording) -> Card:
         "regions_class_order": None if recipe.regions_class_order is None else list(recipe.regions_class_order),
         "label_map": None if model.label_map is None else dict(model.label_map),
         "intended": wording.intended,
-        "training_data": list(wording.training_data) or [_training_data(dataset_name, model.dataset)],
+        "training_data": list(wording.training_data) or [training_data(dataset_name, model.dataset)],
         "licence": wording.licence,
         "seeds": {fold: facts.seeds[fold] for fold in model.folds if fold in facts.seeds},
         "metrics": {fold: dict(facts.metrics[fold]) for fold in model.folds if fold in facts.metrics},
@@ -192,7 +192,7 @@ def make_card(content: Mapping[str, Any]) -> Card:
         raise DataError(f"{key} cannot be in a bundle: {first['msg']} (got {first['input']!r}).") from error
 
 
-def _training_data(name: str, dataset: Mapping[str, Any]) -> str:
+def training_data(name: str, dataset: Mapping[str, Any]) -> str:
     """The data set with its licence, where dataset.json says it."""
     licence = dataset.get("licence") or dataset.get("license")
     return f"{name} ({licence})" if licence else name

@@ -87,8 +87,12 @@ def for_engine(requested: str) -> Precision:
     return Precision(dtype if dtype is torch.bfloat16 else None, f"CPU engine; this CPU {has} bf16 matrix units")
 
 
-def timed_step(network: nn.Module, batch: torch.Tensor, backward: bool = True) -> Callable[[torch.dtype | None], float]:
+def timed_step(
+    network: nn.Module, *batch: torch.Tensor, backward: bool = True
+) -> Callable[[torch.dtype | None], float]:
     """A trial for `choose`: seconds of one forward (and backward) pass, infinite where the output is not finite.
+
+    batch: the network's input, or several.
 
     The network's parameters stay as they are; its gradients are cleared.
     """
@@ -96,8 +100,8 @@ def timed_step(network: nn.Module, batch: torch.Tensor, backward: bool = True) -
     def once(dtype: torch.dtype | None) -> float:
         started = time.perf_counter()
         with torch.set_grad_enabled(backward):
-            with torch.autocast(batch.device.type, dtype=dtype, enabled=dtype is not None):
-                output = network(batch)
+            with torch.autocast(batch[0].device.type, dtype=dtype, enabled=dtype is not None):
+                output = network(*batch)
             first = (output[0] if isinstance(output, list | tuple) else output).float()
             loss = first.square().mean()
             if backward:

@@ -111,6 +111,8 @@ class MambaMorph(nn.Module):
     trans_skip, conv_skip: hand the maps of the Mamba stages, and of two plain convolutions, on to the decoder.
     feature_extractor: register 16 learnt features of each image instead of the intensities.
     diffeomorphic: the head's output is a velocity, integrated in `integration_steps` squarings; else the displacement.
+    symmetric: also run the pair the other way round and give the mean of the velocity and the other one's negative, so
+    that swapping the images turns the velocity round and the inverse map is exact; the extractor runs once an image.
     strides: accepted because nnU-Net reads the pooling of a plan from it; the network halves after the patches of 4.
     mixer, stochastic_shuffle: see `medmamba.blocks.mixers`.
 
@@ -135,6 +137,7 @@ class MambaMorph(nn.Module):
         feature_extractor: bool = True,
         diffeomorphic: bool = True,
         integration_steps: int = 7,
+        symmetric: bool = False,
         strides: Sequence[Sequence[int]] | None = None,
         mixer: str = "mamba",
         stochastic_shuffle: float = 0.0,
@@ -142,9 +145,11 @@ class MambaMorph(nn.Module):
         super().__init__()
         if stages < 1:
             raise ConfigError(f"MambaMorph got {stages} stages.", "It needs at least one.")
+        if symmetric and not diffeomorphic:
+            raise ConfigError("MambaMorph cannot be symmetric without a velocity.", "Leave it diffeomorphic.")
         self.divisor = _divisor(stages)
         self.trans_skip, self.conv_skip = trans_skip, conv_skip
-        self.diffeomorphic, self.integration_steps = diffeomorphic, integration_steps
+        self.diffeomorphic, self.integration_steps, self.symmetric = diffeomorphic, integration_steps, symmetric
         self.feature_extractor = FeatureExtractor(input_channels) if feature_extractor else None
         if feature_extractor:
             self.read_out_head = nn.Sequential(ActivatedConv(_FEATURES, 8, stride=2), ActivatedConv(8, 3))
@@ -202,6 +207,11 @@ class MambaMorph(nn.Module):
         with torch.autocast(y.device.type, enabled=False):
             return self.reg_head(y.to(next(self.reg_head.parameters()).dtype))
 
+    def _both_ways(self, moving: Tensor, fixed: Tensor) -> Tensor:
+        """The velocity of both directions in one batch, made into one; arguments and result as `flow`'s."""
+        there, back = self.flow(torch.cat([torch.cat([moving, fixed], 1), torch.cat([fixed, moving], 1)])).chunk(2)
+        return (there - back) / 2
+
     def forward(self, moving: Tensor, fixed: Tensor, features: bool = True) -> tuple[Tensor, ...]:
         """Register `moving` to `fixed`, both (B, input_channels, *spatial), sides divisible by 4 * 2^(stages - 1).
 
@@ -219,7 +229,7 @@ class MambaMorph(nn.Module):
         pair = [moving, fixed]
         if self.feature_extractor is not None:
             pair = [self.feature_extractor(image) for image in pair]
-        preint = self.flow(torch.cat(pair, dim=1))
+        preint = self._both_ways(*pair) if self.symmetric else self.flow(torch.cat(pair, dim=1))
         outputs = [preint]
         if self.diffeomorphic:
             outputs.append(integrate(preint, self.integration_steps))

@@ -61,7 +61,7 @@ _NETWORKS = (
     ),
     NetworkInfo(
         "mambamorph", "medmamba.networks.mambamorph.MambaMorph", (3,), "registration", False,
-        "16", _MORPH, None, ("MambaMorph", "MambaMorphFeat", "MambaMorphOri"),
+        "16", _MORPH, "nnUNetTrainerMambaMorph", ("MambaMorph", "MambaMorphFeat", "MambaMorphOri"),
     ),
 )  # fmt: skip
 

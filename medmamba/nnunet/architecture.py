@@ -18,7 +18,7 @@ from typing import Any
 from torch import nn
 
 from ..errors import ConfigError, DataError
-from ..networks import infos
+from ..networks import info, infos
 from . import host
 from . import plans as network_plans
 from .labels import channel_names, read_labels
@@ -43,6 +43,12 @@ def make_network(
     Raises ConfigError when the trainer or the network's class cannot be found, or may not be used.
     """
     whole = network_plans.resolve(plans, configuration)
+    carried = network_plans.carried_network(whole)
+    if carried is not None and info(carried).task == "registration":
+        raise ConfigError(
+            f"This is a model of {carried}, which registers images; it does not segment them.",
+            "Use it with medmamba register --model.",
+        )
     labels = read_labels(dataset)
     inputs = len(channel_names(dataset)) + (len(labels.foreground) if whole.get("previous_stage") else 0)
     if trainer_name is None:

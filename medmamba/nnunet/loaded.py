@@ -37,7 +37,7 @@ def load_folder(
     files = checkpoint_files(folder, folds, checkpoint)
     plans, dataset = read_json(folder / "plans.json"), read_json(folder / "dataset.json")
     with ThreadPoolExecutor(1) as pool:
-        digest = pool.submit(_digest, folder, [folder / "dataset.json", folder / "plans.json", *files])
+        digest = pool.submit(folder_digest, folder, [folder / "dataset.json", folder / "plans.json", *files])
         contents = [_content(file) for file in files]
         configuration, trainer = contents[0]["configuration"], contents[0]["trainer"]
         recipe = make_recipe(plans, dataset, configuration, contents[0]["mirror_axes"])
@@ -123,8 +123,8 @@ def wanted_precision(plans: Mapping[str, Any], configuration: str) -> str | None
     return None if carried is None else presets.preset(carried, stamp["preset"]).recipe.precision
 
 
-def _digest(folder: Path, files: Sequence[Path]) -> str:
-    """What `sha256sum dataset.json plans.json fold_X/... | sha256sum` gives in the folder."""
+def folder_digest(folder: Path, files: Sequence[Path]) -> str:
+    """The digest of a model: what `sha256sum dataset.json plans.json fold_X/... | sha256sum` gives in the folder."""
     lines = []
     for file in files:
         total = hashlib.sha256()

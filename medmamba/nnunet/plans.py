@@ -175,11 +175,6 @@ def carrying(
     }
 
 
-def channels_of_each_image(channels: int) -> int:
-    """Channels of one image of a pair: two modalities of a case are the two images, else each case is one image."""
-    return 1 if channels == 2 else channels
-
-
 def divisor(
     network: str, dims: int, unet: Mapping[str, Any], config: Mapping[str, Any] | None = None
 ) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ..errors import ConfigError
 from ..networks import info
 from ..resources import folder
+from .registration.options import RegistrationRecipe
 
 DEFAULT = "default"
 
@@ -47,6 +48,8 @@ class Recipe(BaseModel):
     """Voxels in the plan's axis order, cut to the images' median size; None, and for
     configurations with another number of axes: as planned for the memory at hand."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    registration: RegistrationRecipe | None = None
+    """Of registration networks: pairs, losses and use; None: the authors' losses and no augmentation."""
 
     @property
     def save_every(self) -> int:

@@ -6,6 +6,7 @@ from nnunetv2.training.data_augmentation.compute_initial_patch_size import get_p
 
 from ..errors import ConfigError
 from .loop.trainer import MedMambaTrainer
+from .registration.trainer import RegistrationTrainer
 
 
 class nnUNetTrainerUMambaBot(MedMambaTrainer):  # noqa: N801  (nnU-Net's way of naming trainers)
@@ -56,6 +57,12 @@ class nnUNetTrainerVivim(MedMambaTrainer):  # noqa: N801
         return rotation, True, sampled, (1, 2)
 
 
+class nnUNetTrainerMambaMorph(RegistrationTrainer):  # noqa: N801
+    """MambaMorph (Guo et al. 2024), which registers images."""
+
+    network_name = "mambamorph"
+
+
 class PlansTrainer(MedMambaTrainer):
     """The network of the plans as they are, by nnU-Net's recipe: for a comparison of the loops alone."""
 
@@ -69,11 +76,12 @@ ALL: tuple[type[MedMambaTrainer], ...] = (
     nnUNetTrainerSegMambaV2,
     nnUNetTrainerLightMUNet,
     nnUNetTrainerVivim,
+    nnUNetTrainerMambaMorph,
 )
 
 
 def for_network(network: str) -> type[MedMambaTrainer]:
-    """The trainer of a network. ConfigError when there is none (registration networks have no nnU-Net trainer)."""
+    """The trainer of a network. ConfigError when there is none."""
     found = next((trainer for trainer in ALL if trainer.network_name == network), None)
     if found is None:
         known = ", ".join(trainer.network_name for trainer in ALL)

@@ -2,6 +2,7 @@
 
 from medmamba.nnunet.trainers import (
     nnUNetTrainerLightMUNet,
+    nnUNetTrainerMambaMorph,
     nnUNetTrainerSegMamba,
     nnUNetTrainerSegMambaV2,
     nnUNetTrainerUMambaBot,
@@ -11,6 +12,7 @@ from medmamba.nnunet.trainers import (
 
 __all__ = [
     "nnUNetTrainerLightMUNet",
+    "nnUNetTrainerMambaMorph",
     "nnUNetTrainerSegMamba",
     "nnUNetTrainerSegMambaV2",
     "nnUNetTrainerUMambaBot",

@@ -14,10 +14,12 @@ from nnunetv2.inference.export_prediction import resample_and_save
 
 from ... import runtime
 from ...errors import DataError
-from ...files import replacing
+from ...files import read_json, replacing
+from ...networks import info
 from .. import checkpoints, host
 from ..batches import BatchError, OnCase, attempt
 from ..model import Model, Running
+from ..plans import carried_network, resolve
 from . import held_out, scoring
 from .parse import Fold
 
@@ -66,6 +68,8 @@ def validate(
     BatchError at the end when single cases failed; the others are written and scored.
     """
     fold = Path(fold)
+    if registers(fold.parent):
+        return _of_pairs(fold, device, on_case, rank, barrier)
     work = _Work(
         fold, Running([_number(fold)], checkpoints.FINAL, _STEP, True, runtime.device(device), engine, precision)
     )
@@ -74,6 +78,23 @@ def validate(
     if barrier is not None:
         barrier()
     return work.score(failures) if rank == 0 else None
+
+
+def registers(model: Path) -> bool:
+    """Whether a model folder's network registers images: then pairs are validated."""
+    network = carried_network(resolve(read_json(model / "plans.json"), model.name.rpartition("__")[2]))
+    return network is not None and info(network).task == "registration"
+
+
+def _of_pairs(
+    fold: Path, device: str, on_case: OnCase | None, rank: int, barrier: Callable[[], None] | None
+) -> Validation | None:
+    from ..registration.validation import validate as run
+
+    found = Validation(*run(fold, _number(fold), device=device, on_case=on_case)) if rank == 0 else None
+    if barrier is not None:
+        barrier()
+    return found
 
 
 def _number(fold: Path) -> Fold:

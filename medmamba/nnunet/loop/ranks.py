@@ -154,6 +154,14 @@ class RankedTrainer(nnUNetTrainer):
             dist.broadcast_object_list(values)
         return values[0]
 
+    def of_all(self, values: list[_Value]) -> list[_Value]:
+        """The values of every process in one list, in the order of the processes."""
+        if not self.is_ddp:
+            return values
+        gathered: list[Any] = [None] * self.world
+        dist.all_gather_object(gathered, values)
+        return [value for part in gathered for value in part]
+
     def wait_for_all(self) -> None:
         """Go on when every process has come here."""
         if self.is_ddp:

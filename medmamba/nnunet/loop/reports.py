@@ -1,6 +1,7 @@
 """What a training run tells those who watch it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class EpochReport:
     """Share (0 to 1) of the time of the training steps in which they waited for data."""
     events: tuple[str, ...] = ()
     """What happened besides, one sentence each: a step taken back, a lower learning rate."""
+    figures: Mapping[str, float] = field(default_factory=dict)
+    """What else the validation measured, by name: of registration, folding and the length of displacements."""
 
 
 class Watcher:

@@ -95,11 +95,15 @@ class ResumableTrainer(RankedTrainer):
         network = self.module()
         if self.recompute:
             recompute(network)
-        shape = (1, self.num_input_channels, *self.configuration_manager.patch_size)
-        trial = precision.timed_step(network, torch.ones(shape, device=self.device))
+        trial = precision.timed_step(network, *self.trial_inputs())
         chosen = precision.choose(self.recipe.precision, self.device, trial)
         first = self.of_the_first(chosen.name)  # the processes' trials need not agree
         self.use_precision(chosen if first == chosen.name else precision.choose(first, self.device))
+
+    def trial_inputs(self) -> tuple[torch.Tensor, ...]:
+        """What the network takes, of the usual size: for a trial of number formats."""
+        shape = (1, self.num_input_channels, *self.configuration_manager.patch_size)
+        return (torch.ones(shape, device=self.device),)
 
     def configure_optimizers(self) -> tuple[torch.optim.Optimizer, Any]:
         rate, decay = self.initial_lr, self.weight_decay

@@ -48,10 +48,15 @@ class SteppingTrainer(ResumableTrainer):
             data, target = self._moved(data), self._moved(target)
             silent = nullcontext() if last or not self.is_ddp else self.network.no_sync()
             with silent:
-                loss = self.loss(self.network(data), target) * (len(data) / whole)
+                loss = self.loss_of(data, target) * (len(data) / whole)
                 (loss if self.grad_scaler is None else self.grad_scaler.scale(loss)).backward()
             total += loss.detach()
         return total * (whole / self.share.size)
+
+    def loss_of(self, data: torch.Tensor, target: Any) -> torch.Tensor:
+        """What the network is to make small for a part of a batch."""
+        loss: torch.Tensor = self.loss(self.network(data), target)
+        return loss
 
     def _moved(self, value: Any) -> Any:
         if isinstance(value, list):

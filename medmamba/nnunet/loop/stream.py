@@ -93,7 +93,7 @@ class PlacedLoader(Dataset[dict[str, Any]]):
             blame(self._loader._data, sorted(set(self._cases())), error)
             raise
         # tensors travel between processes through /dev/shm, arrays through a pipe
-        return batch if self._shared else _as_arrays(batch)
+        return batch if self._shared else as_arrays(batch)
 
     def _slot(self, sample: int) -> tuple[int, ...]:
         return (int(self._phase), *self._place, self._share.first + sample)
@@ -141,7 +141,7 @@ class Stream:
     complaint: what went wrong with the worker processes, in one sentence; empty as a rule.
     """
 
-    def __init__(self, batches: PlacedLoader, steps: int, workers: int, pinned: bool) -> None:
+    def __init__(self, batches: Dataset[dict[str, Any]], steps: int, workers: int, pinned: bool) -> None:
         self._batches = batches
         self._steps = steps
         self._workers = workers
@@ -220,7 +220,8 @@ def _as_it_is(batch: Any) -> Any:
     return batch
 
 
-def _as_arrays(batch: Mapping[str, Any]) -> dict[str, Any]:
+def as_arrays(batch: Mapping[str, Any]) -> dict[str, Any]:
+    """A batch with arrays in place of tensors: these travel between processes through a pipe."""
     return {key: _changed(value, lambda one: one.numpy(), torch.Tensor) for key, value in batch.items()}
 
 

@@ -86,7 +86,7 @@ def _task(plans: Mapping[str, Any], configuration: str, dataset_json: Mapping[st
     channels = determine_num_input_channels(manager, configuration, dict(dataset_json))
     return {
         "architecture": whole["architecture"],
-        "channels": network_plans.channels_of_each_image(channels) if pair else channels,
+        "channels": 1 if pair else channels,
         "heads": labels.num_segmentation_heads,
         "regions": bool(labels.has_regions),
         "batch_dice": bool(whole.get("batch_dice", False)),

@@ -1,0 +1,1 @@
+"""MambaMorph trained by nnU-Net's rules: pairs of preprocessed cases, losses, validation."""

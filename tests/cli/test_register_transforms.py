@@ -87,9 +87,8 @@ def test_the_fixed_image_goes_to_the_moving_one(run: Run, transform: str) -> Non
 
 @pytest.mark.parametrize("transform", ["result", "alone.h5"])
 def test_points_go_there_and_come_back(run: Run, transform: str) -> None:
-    there = figures(
-        run("points", "--transform", transform, "--points", "points.csv", "--out", "there.mrk.json", "--json")
-    )
+    ask = ("points", "--transform", transform, "--points")
+    there = figures(run(*ask, "points.csv", "--out", "there.mrk.json", "--json"))
     assert there["points"] == 1
     assert there["direction"] == "fixed-to-moving"
     (place,) = json.loads(Path("there.mrk.json").read_text())["markups"][0]["controlPoints"]

@@ -172,6 +172,26 @@ def test_learn2regs_old_order_of_axes(tmp_path: Path) -> None:
     assert np.array_equal(read(tmp_path / "cube.npz", reference=cube).parts[0].displacement, array)
 
 
+def itk_text(numbers: str, name: str = "AffineTransform_double_3_3") -> Callable[[Path], object]:
+    head = f"#Insight Transform File V1.0\n#Transform 0\nTransform: {name}\n"
+    text = f"{head}Parameters: {numbers}\nFixedParameters: 0 0 0\n"
+    return lambda path: path.write_text(text)
+
+
+def composite(change: Callable[[bytes], bytes]) -> Callable[[Path], object]:
+    def make(path: Path) -> None:
+        write_itk(registration(), path)
+        path.write_bytes(change(path.read_bytes()))
+
+    return make
+
+
+def holes(path: Path) -> None:
+    displacement = field().displacement.copy()
+    displacement[3, 4, 5] = np.nan
+    write_itk(Transform((Field(displacement, FIXED),)), path)
+
+
 def nifti(shape: tuple[int, ...], intent: int, name: str = "", value: float = 0.0) -> Callable[[Path], None]:
     def make(path: Path) -> None:
         stored = nibabel.Nifti1Image(np.full(shape, value, np.float32), FIXED.affine)
@@ -186,11 +206,17 @@ BAD: dict[str, tuple[str, Callable[[Path], object]]] = {
     "missing.h5": ("does not exist", lambda path: None),
     "empty.h5": ("is empty", lambda path: path.write_bytes(b"")),
     "text.h5": ("not HDF5", lambda path: path.write_text("hello")),
-    "cut.h5": ("no transform that ITK can read", lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(90))),
+    "bare.h5": ("no transform that ITK can read", lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(90))),
+    "cut.h5": ("truncated: it has 50000 bytes of", composite(lambda content: content[:50000])),
+    "hurt.h5": ("can read: H5Dread failed", composite(lambda content: content[:2000] + b"\xff" * 300 + content[2300:])),
+    "holes.h5": ("not finite", holes),
+    "flat.mat": ("flattens space", lambda path: write_itk(Transform((Affine(np.diag([1.0, 1, 0, 1])),)), path)),
+    "short.tfm": ("array size .3. is less", itk_text("1 0 0")),
+    "foreign.tfm": ("instance of .Foo", itk_text("1 0 0", "Foo_double_3_3")),
     "text.tfm": ("no transform that ITK can read", lambda path: path.write_text("hello")),
     "text.mat": ("no transform that ITK can read", lambda path: path.write_text("hello")),
     "table.xlsx": ("no ending of a transform", lambda path: path.write_text("hello")),
-    "flat.tfm": ("2 dimensions", lambda path: sitk.WriteTransform(sitk.Euler2DTransform(), str(path))),
+    "plane.tfm": ("2 dimensions", lambda path: sitk.WriteTransform(sitk.Euler2DTransform(), str(path))),
     "image.nii.gz": ("no displacement field: it has the shape 4 x 5 x 6", nifti((4, 5, 6), 0)),
     "scalar.nii.gz": ("five axes and intent code 0", nifti((4, 5, 6, 1, 3), 0)),
     "two.nii.gz": ("no displacement field", nifti((4, 5, 6, 1, 2), 1007)),
@@ -210,11 +236,14 @@ BAD: dict[str, tuple[str, Callable[[Path], object]]] = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_what_is_no_transform_is_refused_in_a_sentence(tmp_path: Path, name: str) -> None:
+def test_what_is_no_transform_is_refused_in_a_sentence(
+    tmp_path: Path, name: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     match, make = BAD[name]
     make(tmp_path / name)
     with pytest.raises(DataError, match=match) as caught:
         read(tmp_path / name, reference=FIXED)
+    assert capfd.readouterr() == ("", "")
     assert name in caught.value.problem
     assert caught.value.remedy
     assert "\n" not in caught.value.problem

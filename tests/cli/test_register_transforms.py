@@ -9,10 +9,7 @@ import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
-import typer
-from typer.testing import CliRunner
 
-from medmamba.cli import _Commands, register_transforms
 from medmamba.register.images import Volume, read_image, write_image
 from medmamba.register.transforms.files import FORMS, read
 from medmamba.register.transforms.inverse import inverted
@@ -25,11 +22,8 @@ Run = Callable[..., Any]
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """The group of commands alone, in a folder with a registration's result, its images and landmarks."""
-    monkeypatch.chdir(tmp_path)
-    group = typer.Typer(cls=_Commands, rich_markup_mode="rich", pretty_exceptions_enable=False)
-    register_transforms.add(group)
+def apply(run: Run) -> Run:
+    """`medmamba register`, in a folder with a registration's result, its images and landmarks."""
     write_image(Volume(image(FIXED).data, FIXED), "fixed.nii.gz")
     write_image(image(dtype=np.int16), "moving.nii.gz")
     write_image(labels(), "labels.nii.gz")
@@ -38,7 +32,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     write_itk(registration(), Path("alone.h5"))
     write_itk(Transform((turn(),)), Path("affine.tfm"))
     Path("points.csv").write_text("x,y,z,label\n" + ",".join(map(str, FIXED.centre * [-1, -1, 1])) + ",middle\n")
-    return lambda *arguments: CliRunner().invoke(group, [str(one) for one in arguments])
+    return lambda *arguments: run("register", *arguments)
 
 
 def figures(result: Any) -> dict[str, Any]:
@@ -50,8 +44,8 @@ WARP = ("warp", "--transform", "result", "--input", "moving.nii.gz", "--referenc
 
 
 @pytest.mark.parametrize("interpolation", ["linear", "nearest", "bspline"])
-def test_an_image_is_warped(run: Run, interpolation: str) -> None:
-    told = figures(run(*WARP, "--interp", interpolation, "--json"))
+def test_an_image_is_warped(apply: Run, interpolation: str) -> None:
+    told = figures(apply(*WARP, "--interp", interpolation, "--json"))
     warped = read_image("w.nii.gz")
     assert warped.grid.same_as(FIXED)
     wanted = warp_image(image(dtype=np.int16), registration(), FIXED, interpolation).data
@@ -62,22 +56,22 @@ def test_an_image_is_warped(run: Run, interpolation: str) -> None:
     assert told["inverse_residual_mm"] is None
 
 
-def test_a_label_map_is_warped_by_shares(run: Run) -> None:
-    told = run(*(part.replace("moving.nii.gz", "labels.nii.gz") for part in WARP), "--interp", "label")
+def test_a_label_map_is_warped_by_shares(apply: Run) -> None:
+    told = apply(*(part.replace("moving.nii.gz", "labels.nii.gz") for part in WARP), "--interp", "label")
     assert told.exit_code == 0
     assert "17 x 22 x 14 voxels of uint8" in told.stdout
     assert np.array_equal(read_image("w.nii.gz").data, warp_labels(labels(), registration(), FIXED, "linear").data)
 
 
-def test_what_lies_outside_gets_the_number_asked_for(run: Run) -> None:
-    assert run(*WARP, "--pad-value", "-1024").exit_code == 0
+def test_what_lies_outside_gets_the_number_asked_for(apply: Run) -> None:
+    assert apply(*WARP, "--pad-value", "-1024").exit_code == 0
     assert read_image("w.nii.gz").data.min() == -1024
 
 
 @pytest.mark.parametrize("transform", ["result", "alone.h5"])
-def test_the_fixed_image_goes_to_the_moving_one(run: Run, transform: str) -> None:
+def test_the_fixed_image_goes_to_the_moving_one(apply: Run, transform: str) -> None:
     told = figures(
-        run("warp", "--transform", transform, "--inverse", "--input", "fixed.nii.gz", "--reference", "moving.nii.gz",
+        apply("warp", "--transform", transform, "--inverse", "--input", "fixed.nii.gz", "--reference", "moving.nii.gz",
             "--out", "back.nii.gz", "--json")
     )  # fmt: skip
     wanted = warp_image(image(FIXED), inverted(registration()), MOVING).data
@@ -86,87 +80,85 @@ def test_the_fixed_image_goes_to_the_moving_one(run: Run, transform: str) -> Non
 
 
 @pytest.mark.parametrize("transform", ["result", "alone.h5"])
-def test_points_go_there_and_come_back(run: Run, transform: str) -> None:
+def test_points_go_there_and_come_back(apply: Run, transform: str) -> None:
     ask = ("points", "--transform", transform, "--points")
-    there = figures(run(*ask, "points.csv", "--out", "there.mrk.json", "--json"))
+    there = figures(apply(*ask, "points.csv", "--out", "there.mrk.json", "--json"))
     assert there["points"] == 1
     assert there["direction"] == "fixed-to-moving"
     (place,) = json.loads(Path("there.mrk.json").read_text())["markups"][0]["controlPoints"]
     wanted = registration().points(FIXED.centre)[0]
     assert np.allclose(place["position"] * np.array([-1, -1, 1]), wanted, atol=1e-3)
     assert np.isclose(there["mean_mm"], np.linalg.norm(wanted - FIXED.centre), atol=1e-3)
-    back = run(*ask, "there.mrk.json", "--direction", "moving-to-fixed", "--out", "back.csv")
+    back = apply(*ask, "there.mrk.json", "--direction", "moving-to-fixed", "--out", "back.csv")
     assert "1 point(s) of the moving image, now of the fixed one" in back.stdout
     x, y, z, name = Path("back.csv").read_text().splitlines()[1].split(",")
     assert np.allclose([-float(x), -float(y), float(z)], FIXED.centre, atol=0.1 * min(FIXED.spacing))
     assert name == "middle"
 
 
-def test_points_in_voxels_are_those_of_their_images(run: Run) -> None:
+def test_points_in_voxels_are_those_of_their_images(apply: Run) -> None:
     Path("voxels.csv").write_text("8,10,7\n")
-    figures(
-        run("points", "--transform", "result", "--points", "voxels.csv", "--space", "voxel", "--fixed", "fixed.nii.gz",
-            "--moving", "moving.nii.gz", "--out", "out.csv", "--json")
-    )  # fmt: skip
+    images = ("--fixed", "fixed.nii.gz", "--moving", "moving.nii.gz")
+    figures(apply(*changed(POINTS, points="voxels.csv", out="out.csv", space="voxel"), *images, "--json"))
     numbers = [float(cell) for cell in Path("out.csv").read_text().splitlines()[1].split(",")]
     wanted = MOVING.index(registration().points(FIXED.world([[8, 10, 7]])))[0]
     assert np.allclose(numbers, wanted, atol=1e-3)
 
 
-def test_points_beyond_the_field_are_told(run: Run) -> None:
+def test_points_beyond_the_field_are_told(apply: Run) -> None:
     Path("far.csv").write_text("900,900,900\n")
-    told = run("points", "--transform", "result", "--points", "far.csv", "--out", "out.csv")
+    told = apply("points", "--transform", "result", "--points", "far.csv", "--out", "out.csv")
     assert told.exit_code == 0
     assert "1 of 1 points lie outside of the field" in told.stderr
 
 
-def test_the_jacobian_and_its_logarithm(run: Run) -> None:
+def test_the_jacobian_and_its_logarithm(apply: Run) -> None:
     ask = ("jacobian", "--transform", "result", "--reference", "fixed.nii.gz", "--out")
-    told = figures(run(*ask, "j.nii.gz", "--json"))
+    told = figures(apply(*ask, "j.nii.gz", "--json"))
     wanted = jacobian(registration(), FIXED)
     assert np.allclose(read_image("j.nii.gz").data, wanted, atol=1e-4)
     assert np.isclose(told["determinant"]["mean"], wanted.mean(), atol=1e-4)
     assert told["folded_voxels"] == (wanted <= 0).sum()
-    assert "folded" in run(*ask, "l.nii.gz", "--log").stdout
+    assert "folded" in apply(*ask, "l.nii.gz", "--log").stdout
     assert np.allclose(read_image("l.nii.gz").data, np.log(np.maximum(wanted, 1e-9)), atol=1e-3)
 
 
-def test_folds_are_counted(run: Run) -> None:
+def test_folds_are_counted(apply: Run) -> None:
     write_itk(Transform((field(most=9),)), Path("folded.h5"))
     told = figures(
-        run("jacobian", "--transform", "folded.h5", "--reference", "fixed.nii.gz", "--out", "j.nii", "--json")
+        apply("jacobian", "--transform", "folded.h5", "--reference", "fixed.nii.gz", "--out", "j.nii", "--json")
     )
     assert told["folded_voxels"] == (read_image("j.nii").data <= 0).sum() > 50
     assert np.isclose(told["folded_percent"], 100 * told["folded_voxels"] / np.prod(FIXED.shape))
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_every_form_converts_and_converts_back(run: Run, form: str) -> None:
+def test_every_form_converts_and_converts_back(apply: Run, form: str) -> None:
     out = f"other{FORMS[form].endings[0]}"
     both = ("--reference", "fixed.nii.gz", "--moving", "moving.nii.gz", "--json")
     assert (
-        figures(run("convert", "--transform", "result", "--to", form, "--out", out, *both))["largest_difference_mm"]
+        figures(apply("convert", "--transform", "result", "--to", form, "--out", out, *both))["largest_difference_mm"]
         < 1e-3
     )
-    told = figures(run("convert", "--transform", out, "--to", "itk-h5", "--out", "again.h5", *both))
+    told = figures(apply("convert", "--transform", out, "--to", "itk-h5", "--out", "again.h5", *both))
     assert told["largest_difference_mm"] < 1e-3
     places = FIXED.some()
     assert np.allclose(read("again.h5").points(places), registration().points(places), atol=1e-3)
 
 
-def test_a_conversion_goes_by_the_fields_own_grid(run: Run) -> None:
-    told = figures(run("convert", "--transform", "result", "--to", "itk-nifti", "--out", "d.nii.gz", "--json"))
+def test_a_conversion_goes_by_the_fields_own_grid(apply: Run) -> None:
+    told = figures(apply("convert", "--transform", "result", "--to", "itk-nifti", "--out", "d.nii.gz", "--json"))
     assert told["parts"] == ["field", "affine"]
     assert nibabel.load("d.nii.gz").shape == (*FIXED.shape, 1, 3)
     assert (
-        figures(run("convert", "--transform", "affine.tfm", "--to", "itk-h5", "--out", "a.mat", "--json"))["shape"]
+        figures(apply("convert", "--transform", "affine.tfm", "--to", "itk-h5", "--out", "a.mat", "--json"))["shape"]
         is None
     )
     assert np.allclose(read("a.mat").parts[0].matrix, turn().matrix)
 
 
-def test_the_inverse_converts(run: Run) -> None:
-    figures(run("convert", "--transform", "affine.tfm", "--to", "itk-h5", "--out", "back.tfm", "--inverse", "--json"))
+def test_the_inverse_converts(apply: Run) -> None:
+    figures(apply("convert", "--transform", "affine.tfm", "--to", "itk-h5", "--out", "back.tfm", "--inverse", "--json"))
     theirs = sitk.ReadTransform("back.tfm")
     moved = turn().points(FIXED.centre[None])[0] * [-1, -1, 1]
     assert np.allclose(theirs.TransformPoint(moved.tolist()) * np.array([-1, -1, 1]), FIXED.centre)
@@ -205,22 +197,22 @@ BAD = {
 
 
 @pytest.mark.parametrize("what", BAD)
-def test_what_cannot_be_is_refused_in_a_sentence_and_nothing_is_written(run: Run, what: str, tmp_path: Path) -> None:
+def test_what_cannot_be_is_refused_in_a_sentence_and_nothing_is_written(apply: Run, what: str, tmp_path: Path) -> None:
     command, says = BAD[what]
     far = FIXED.affine.copy()
     far[:3, 3] += 2000
     write_image(Volume(image(FIXED).data, type(FIXED)(FIXED.shape, far)), "far.nii.gz")
     Path("none.csv").write_text("x,y,z\n")
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    told = run(*command)
-    assert told.exit_code in (2, 4)
+    told = apply(*command)
+    assert told.exit_code == 2
     assert says in told.stderr
     assert "Traceback" not in told.output
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
 @pytest.mark.parametrize("command", ["warp", "points", "jacobian", "convert"])
-def test_each_command_shows_examples(run: Run, command: str) -> None:
-    told = run(command, "--help")
+def test_each_command_shows_examples(apply: Run, command: str) -> None:
+    told = apply(command, "--help")
     assert told.exit_code == 0
     assert f"medmamba register {command} --transform" in " ".join(told.stdout.split())

@@ -144,3 +144,14 @@ def test_an_image_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(SetupError, match="could not be written"):
         write_image(image(), tmp_path / "file" / "image.nii.gz")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_real_images_lie_where_simpleitk_and_nibabel_put_them(shared_data: Path) -> None:
+    paths = sorted((shared_data / "registration").rglob("*.nii.gz"))
+    assert paths
+    for path in paths:
+        read = read_image(path)
+        theirs = sitk.ReadImage(str(path))
+        assert Grid.of(theirs).same_as(read.grid)
+        assert np.allclose(nibabel.load(path).affine, read.grid.affine, atol=1e-3)
+        assert np.array_equal(sitk.GetArrayFromImage(theirs).T, read.data)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from . import bench_predict, bench_train, options
+from . import bench_predict, bench_register, bench_train, options
 from .screen import print_json, print_table
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     bench_train.register(_app)
     bench_predict.register(_app)
+    bench_register.register(_app)
     app.add_typer(_app, name="bench")
 
 

@@ -4,10 +4,11 @@ from .consistency import Residual, inverse_consistency_mm
 from .folding import folding_percent, jacobian_determinant, sdlogj, sdlogj_l2r
 from .landmarks import MapsPoints, tre_l2r_mm, tre_mm
 from .overlap import dice_l2r_per_label, dice_per_label, foreground
-from .statistics import Difference, Interval, bootstrap_interval, paired_difference, quantiles
+from .statistics import DRAWS, Difference, Interval, bootstrap_interval, paired_difference, quantiles
 from .surface import hd95, surface_distances
 
 __all__ = [
+    "DRAWS",
     "Difference",
     "Interval",
     "MapsPoints",

@@ -7,6 +7,8 @@ import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.io import savemat
 from scipy.ndimage import map_coordinates
 
@@ -18,10 +20,26 @@ from medmamba.register.transforms.nifti import write_displacement_nifti
 from medmamba.register.transforms.npz import write_voxel_npz
 from medmamba.register.transforms.transform import Affine, Field, Transform
 from medmamba.register.warping import warp_image
+from tests.predict.made_images import ORIENTATIONS, affine
 from tests.register.made import FIXED, MOVING, field, image, registration, turn
 
 LPS = np.array([-1.0, -1.0, 1.0])
 RANGE = 1000
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.sampled_from(ORIENTATIONS), st.tuples(*[st.floats(-40, 40)] * 3), st.sampled_from(["itk-nifti", "slicer-1006"])
+)
+def test_fields_on_any_grid_move_points_in_simpleitk_as_here(
+    tmp_path_factory: pytest.TempPathFactory, axes: tuple, angles: tuple, form: str
+) -> None:
+    grid = Grid((8, 9, 7), affine((0.7, 2.5, 1.4), angles, *axes))
+    ours, path = Transform((field(grid),)), tmp_path_factory.mktemp("field") / "d.nii.gz"
+    FORMS[form].write(ours, grid, None, path)
+    theirs = sitk.DisplacementFieldTransform(sitk.ReadImage(str(path), sitk.sitkVectorFloat64))
+    for point in grid.world([[3, 4, 5], [1.5, 6.25, 2], [6, 1.75, 4.5]]):
+        assert np.allclose(theirs.TransformPoint((point * LPS).tolist()) * LPS, ours.points(point)[0], atol=1e-3)
 
 
 def voxels(grid: Grid = FIXED) -> np.ndarray:

@@ -65,11 +65,17 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+_TRAINING = ("train", "demo")
+"""Commands that train. They ask for no large pages, see `runtime.take_large_pages`."""
+
+
 @app.callback()
 def _main(
+    ctx: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
     ] = False,
 ) -> None:
     share_cores()
-    take_large_pages()
+    if ctx.invoked_subcommand not in _TRAINING:
+        take_large_pages()

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 import time
@@ -58,6 +59,17 @@ def test_debug_shows_the_traceback(run: Any, monkeypatch: pytest.MonkeyPatch) ->
     result = run("datasets", "show", "Nothing")
     assert result.exit_code == DataError.exit_code
     assert "Traceback" in result.stderr
+
+
+@pytest.mark.parametrize(("command", "taken"), [("predict", True), ("bundle", True), ("train", False), ("demo", False)])
+def test_large_pages_are_for_networks_that_run_forward(
+    command: str, taken: bool, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What training takes is foretold for small pages, see tests/networks/test_footprint.py."""
+    monkeypatch.setenv("THP_MEM_ALLOC_ENABLE", "1")
+    monkeypatch.delenv("THP_MEM_ALLOC_ENABLE")
+    run(command, "--help")
+    assert ("THP_MEM_ALLOC_ENABLE" in os.environ) == taken
 
 
 def test_interrupt_is_130(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,7 @@ _STAGES = {
     "network": "network",
     "search": "search",
     "optimise": "optimising",
+    "measure": "measuring",
     "write": "writing",
     "picture": "drawing",
 }
@@ -152,7 +153,8 @@ def run_batch(pairs: Path, out: Path, options: "Options", as_json: bool) -> None
 def show_outcome(outcome: "Outcome") -> None:
     """Stage by stage how well the images fit, then what there is to know of the transform, then where it is."""
     report = outcome.report
-    title = f"{Path(report['moving']['path']).name} onto {Path(report['fixed']['path']).name}"
+    names = (Path(report[side]["path"]).name for side in ("moving", "fixed"))
+    title = f"{' onto '.join(names)} ({report['similarity']['optimised']}: lower is better)"
     columns = ("stage", *_measures(report))
     rows = [_stage_row(name, score, columns[1:], report) for name, score in report["scores"].items()]
     print_table(title, columns, rows, right=columns[1:])
@@ -160,19 +162,24 @@ def show_outcome(outcome: "Outcome") -> None:
         typer.secho(f"Note: {warning}", fg="yellow")
     shape, residual = report["deformation"], report["inverse_residual_mm"]
     typer.echo(f"Result:   {report['outcome']['sentence']}")
-    inverse = "not measured" if residual is None else f"{residual['mean']:.2g} mm, 95 % within {residual['p95']:.2g} mm"
+    inverse = "not measured"
+    if residual is not None:
+        inverse = f"{_mm(residual['mean'])} off, 95 % within {_mm(residual['p95'])}"
     typer.echo(f"Field:    folding {shape['folding_percent']:.3g} %, SDlogJ {shape['sdlogj']:.3f}; inverse {inverse}")
     memory, seconds = report["peak_memory"] / 1e9, report["seconds"]["all"]
     typer.echo(f"Took:     {seconds:.1f} s, {memory:.2f} GB at most")
     typer.echo(f"Written:  {outcome.folder}; look at qc.png")
 
 
+def _mm(value: float) -> str:
+    return f"{value:.2g} mm" if value >= 1e-6 else "0 mm"
+
+
 def _measures(report: Mapping[str, Any]) -> list[str]:
     """The columns: what was optimised, and whatever else was measured."""
     first = next(iter(report["scores"].values()))
     found = {"dice": "Dice", "hd95_mm": "HD95 mm", "tre_mm": "TRE mm"}
-    names = [report["similarity"]["optimised"], *(("nmi",) if report["similarity"]["optimised"] != "nmi" else ())]
-    return [*names, *(title for key, title in found.items() if key in first)]
+    return [report["similarity"]["optimised"], "correlation", *(found[key] for key in found if key in first)]
 
 
 def _stage_row(name: str, score: Mapping[str, Any], columns: Any, report: Mapping[str, Any]) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from skimage.metrics import normalized_mutual_information
 
 from .images import Volume
 from .metrics import dice_per_label, hd95, tre_mm
@@ -23,6 +24,9 @@ WORSE = 3
 _SLACK: Mapping[str, float] = {"lncc": 0.005, "mse": 2e-4, "nmi": 0.002, "mind": 0.003}
 """By how much a similarity may rise before that counts: interpolation alone changes it so much."""
 _DICE_SLACK = 0.005
+_FEWEST = 100
+"""Voxels that a similarity can be told on."""
+_BINS = 32
 _LEAST_COMMON = 0.05
 """Share of the fixed voxels that all stages have to see for being compared on these alone."""
 
@@ -33,7 +37,7 @@ class Score:
 
     stage: StageName
     similarity: Mapping[str, float]
-    """lncc, mse, nmi and mind as they are optimised: lower is better. On the voxels that all stages see."""
+    """See `similarities`. On the voxels that all stages see."""
     dice: Mapping[int, float | None]
     """Label -> Dice; empty without segmentations."""
     hd95: Mapping[int, float | None]
@@ -88,6 +92,8 @@ class Measure:
     interpolation: LabelInterp
     mask: NDArray[np.bool_] | None
     """On the work grid."""
+    similarity: str
+    """Name of the one that is optimised."""
 
     def scores(self, stages: Sequence[tuple[StageName, Scene, Transform]]) -> list[Score]:
         """One score a stage."""
@@ -109,19 +115,28 @@ class Measure:
             dice = {label: score.dice for label, score in overlap.items()}
             distances = {label: hd95(truth == label, warped == label, grid.spacing) for label in self.values}
         tre = () if self.points is None else tre_mm(transform, self.points[0].ras, self.points[1].ras)
-        return Score(name, similarities(seen, region), dice, distances, tuple(map(float, tre)))
+        return Score(name, similarities(seen, region, self.similarity), dice, distances, tuple(map(float, tre)))
 
 
-def similarities(seen: Scene, region: NDArray[np.bool_]) -> dict[str, float]:
-    """Every similarity by its name, lower is better; nothing where no voxel is seen."""
-    if not region.any():
+def similarities(seen: Scene, region: NDArray[np.bool_], optimised: str) -> dict[str, float]:
+    """The similarity that is optimised (lower is better), correlation -1..1 and normalised mutual information 1..2.
+
+    Nothing where no voxel is seen.
+    """
+    fixed, moving = seen.fixed[region], seen.moving[region]
+    if fixed.size < _FEWEST or np.ptp(fixed) == 0 or np.ptp(moving) == 0:
         return {}
-    fixed, moving, mask = (
+    tensors = (
         torch.from_numpy(np.ascontiguousarray(array, np.float32))[None, None]
         for array in (seen.fixed, seen.moving, region)
     )
     with torch.inference_mode():
-        return {name: float(measure(fixed, moving, mask=mask)) for name, measure in BY_NAME.items()}
+        loss = float(BY_NAME[optimised](*tensors))
+    return {
+        optimised: loss,
+        "correlation": float(np.corrcoef(fixed, moving)[0, 1]),
+        "mutual_information": float(normalized_mutual_information(fixed, moving, bins=_BINS)),
+    }
 
 
 def judged(scores: Sequence[Score], similarity: str, labels: bool) -> Verdict:

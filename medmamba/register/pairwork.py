@@ -108,8 +108,9 @@ class PairWork:
     def _concluded(
         self, seen: Sequence[Seen], aligned: AffineResult, deformed: Deformed | None, similarity: str
     ) -> Found:
-        measure, given = self._measure()
-        scores = measure.scores(seen)
+        measure, given = self._measure(similarity)
+        with self.course.stage("measure"):
+            scores = measure.scores(seen)
         verdict = judged(scores, similarity, labels=given or self.segmented is not None)
         kept = next(number for number, (name, _, _) in enumerate(seen) if name == verdict.kept)
         result = self._result(seen[kept][2], deformed if verdict.kept == "deformation" else None)
@@ -132,7 +133,7 @@ class PairWork:
         }
         return Found(result, scores, verdict, self._view(seen[0][1], seen[kept], result, measure), more)
 
-    def _measure(self) -> tuple[Measure, bool]:
+    def _measure(self, similarity: str) -> tuple[Measure, bool]:
         """What the stages are measured by, and whether its labels are the user's."""
         fixed, moving = self.pair.fixed, self.pair.moving
         given = fixed.labels is not None and moving.labels is not None
@@ -149,7 +150,7 @@ class PairWork:
             points = (fixed.points, moving.points)
         mask = None if fixed.mask is None else onto(fixed.mask, self.grid, "nearest", 0) > 0
         interpolation = self.options.label_interp
-        return Measure(fixed.image, truth, labels[1], values, points, interpolation, mask), given
+        return Measure(fixed.image, truth, labels[1], values, points, interpolation, mask, similarity), given
 
     def _result(self, transform: Transform, deformed: Deformed | None) -> Result:
         """The kept transform with its inverse."""
@@ -195,5 +196,5 @@ def title_of(pair: Pair, found: Found) -> str:
     shape, residual = found.more["deformation"], found.more["inverse_residual_mm"]
     facts = [f"folding {shape['folding_percent']:.3g} %", f"SDlogJ {shape['sdlogj']:.3f}"]
     if residual is not None:
-        facts.append(f"inverse within {residual['p95']:.2g} mm (95 %)")
+        facts.append(f"inverse within {max(residual['p95'], 0.001):.2g} mm (95 %)")
     return f"{names}\n{found.verdict.sentence}  {', '.join(facts)}"

@@ -31,7 +31,7 @@ class Watcher:
     """Is told how a registration goes on; does nothing with it. What it raises ends the registration."""
 
     def stage(self, name: str) -> None:
-        """A stage begins: read, labels, affine, network, search, optimise, write."""
+        """A stage begins: read, labels, affine, network, search, optimise, measure, write, picture."""
 
     def step(self, done: int, total: int) -> None:
         """So much of the stage is done."""

@@ -17,7 +17,7 @@ OBLIQUE = nibabel.affines.from_matvec(
 
 def blobs(points: NDArray[np.float64]) -> NDArray[np.float64]:
     """Brightness 0..1 at points (N, 3) in mm: a body with four structures in it, the same in any grid."""
-    body = 0.45 / (1 + np.exp((np.linalg.norm(points / [17.0, 15.0, 19.0], axis=1) - 1) * 12))
+    body = 0.45 / (1 + np.exp((np.linalg.norm(points / [21.0, 13.0, 17.0], axis=1) - 1) * 12))
     places = [([6, 2, -4], 4.0, 0.45), ([-6, -4, 3], 5.0, 0.3), ([0, 6, 6], 3.0, -0.3), ([2, -7, -6], 3.5, 0.4)]
     for centre, width, height in places:
         body += height * np.exp(-(((points - centre) / width) ** 2).sum(axis=1))

@@ -87,8 +87,11 @@ def merged(transform: Transform, path: Path) -> Affine:
 
 def _require_whole(path: Path) -> None:
     """Raise DataError for a file that is not HDF5, or shorter than its header says. ITK's own words tell neither."""
-    with path.open("rb") as file:
-        head = file.read(64)
+    try:
+        with path.open("rb") as file:
+            head = file.read(64)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}.", "Let your user read the file.") from error
     if not head.startswith(_HDF5):
         raise DataError(f"{path} is no transform: its content is not HDF5.", _AGAIN)
     at = _END_AT.get(head[len(_HDF5)], 28)

@@ -1,5 +1,6 @@
 """Every form of a transform, written by us and read by SimpleITK and nibabel, and the other way round."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -265,6 +266,15 @@ def test_what_is_no_transform_is_refused_in_a_sentence(
     assert name in caught.value.problem
     assert caught.value.remedy
     assert "\n" not in caught.value.problem
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.parametrize("form", FORMS)
+def test_a_file_that_may_not_be_read_is_told(tmp_path: Path, form: str) -> None:
+    path = written(form, tmp_path)
+    path.chmod(0)
+    with pytest.raises(DataError, match=path.name):
+        read(path, reference=FIXED)
 
 
 def test_one_array_needs_a_place(tmp_path: Path) -> None:

@@ -71,8 +71,7 @@ def test_a_worse_result_has_exit_code_3(run: Any, files: Files, tmp_path: Path) 
 
 def test_a_batch(run: Any, files: Files, tmp_path: Path) -> None:
     lines = ("fixed,moving", f"{files['fixed']},{files['moving']}", f"{files['fixed']},gone.nii.gz")
-    (tmp_path / "pairs.csv").write_text("
-".join(lines))
+    (tmp_path / "pairs.csv").write_text("\n".join(lines))
     given = ("register", "batch", "--pairs", tmp_path / "pairs.csv", "--out", tmp_path / "out", *QUICK)
     result = run(*given)
     assert result.exit_code == 6 and "1 of 2 cases failed" in result.stderr and "gone.nii.gz" in result.stderr

@@ -68,6 +68,8 @@ def write_itk(transform: Transform, path: Path) -> None:
     try:
         with replacing(path, durable=True) as temporary, _silent():
             sitk.WriteTransform(content, str(temporary))
+            if name.endswith(AFFINE):  # ITK does not notice a full disk, but for HDF5
+                sitk.ReadTransform(str(temporary))
     except OSError as error:
         raise unwritable(path, error) from error
     except RuntimeError as error:

@@ -24,7 +24,7 @@ from .linear import Taps, taps
 from .preprocess import Place, network_spacing
 from .resample import axes_of, resample, resample_bytes, separate_axis, stays_between
 from .scratch import empty, let_go
-from .winners import Block, greatest, painted
+from .winners import CHANNELS, Block, greatest, painted
 from .winners import probabilities as probabilities_of
 
 _ROWS = 16  # of the result at a time
@@ -170,7 +170,8 @@ def export_bytes(place: Place, recipe: Recipe, probabilities: bool = False, scra
     own, target = network_spacing(place.spacing, recipe)
     labels = math.prod(place.shape) * np.dtype(recipe.label_dtype).itemsize
     how, shape = recipe.resample_logits, place.shape_after_cropping
-    tile = _ROWS * _TILE["cpu"] ** 2 * (8 * 8 * recipe.heads if probabilities else 8 * 8 * 16)
+    at_once = recipe.heads if probabilities else min(recipe.heads, CHANNELS)  # whose logits are resampled at a time
+    tile = _ROWS * _TILE["cpu"] ** 2 * 8 * 8 * at_once
     pages = 2 * tile if probabilities else 0
     if isinstance(how, Resampling) and (place.network_shape == shape or stays_between(target, own, how)):
         needed = _ROWS * max(place.network_shape[0] / shape[0], 1 / _ROWS) + 4

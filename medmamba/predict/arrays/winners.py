@@ -14,7 +14,8 @@ from torch import Tensor
 
 from .linear import ROUGH, Taps, at, blend, rough
 
-_CHANNELS = 16  # of a block at a time: bounds memory where every channel may win
+CHANNELS = 16
+"""Of a block at a time: bounds memory where every channel may win."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def greatest(block: Block) -> Tensor | int:
 def _first_guess(block: Block, candidates: Tensor, scale: float) -> tuple[Tensor, Tensor]:
     """The greatest channel by arithmetic that is fast, and where the second is too close to it to trust that."""
     best = second = winner = None
-    for some in candidates.split(_CHANNELS):
+    for some in candidates.split(CHANNELS):
         for channel, values in zip(some.tolist(), rough(block.logits[some], block.axes), strict=True):
             if best is None or second is None or winner is None:
                 best, second = values, torch.full_like(values, -math.inf)
@@ -78,7 +79,7 @@ def _first_guess(block: Block, candidates: Tensor, scale: float) -> tuple[Tensor
 def _first_greatest(block: Block, candidates: Tensor) -> Tensor:
     """The greatest channel by nnU-Net's arithmetic."""
     best = winner = None
-    for some in candidates.split(_CHANNELS):
+    for some in candidates.split(CHANNELS):
         value, index = block.resampled(some).max(0)
         index = some[index]
         if best is None or winner is None:

@@ -143,3 +143,14 @@ def test_a_hundred_classes_take_a_fraction_of_their_logits() -> None:
     assert labels < export_bytes(place, recipe) < 0.6e9  # nnU-Net: 33 GB of float16 and as much again
     cubic = stock.recipe((1.5, 1.5, 1.5), 104, logits=Resampling(3, 0))
     assert export_bytes(place, cubic) > 2 * 104 * labels > export_bytes(place, cubic, scratch=True)
+
+
+@pytest.mark.parametrize("heads", [2, 3, 8, 15, 16, 17, 104])
+def test_probabilities_never_take_less(heads: int) -> None:
+    expected = []
+    for count in (heads, heads + 1):
+        recipe = stock.recipe((1.5, 1.5, 1.5), count)
+        place = make_place((60, 80, 90), (1.0, 1.0, 1.0), recipe)
+        expected.append([export_bytes(place, recipe, wanted) for wanted in (False, True)])
+    assert expected[0][0] < expected[0][1]
+    assert expected[0][0] <= expected[1][0] and expected[0][1] < expected[1][1]

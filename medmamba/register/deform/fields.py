@@ -1,7 +1,7 @@
 """Fields of displacement in torch: composing, inverting, resizing, exponentials, folding.
 
-A field is (1, 3, X, Y, Z) in voxels of its grid, component c along array axis c; it sends p to p + u(p). Beyond the edge
-of its grid a field goes on with the value at the edge: zeros there would tear it, and exp(-v) would not undo exp(v).
+A field is (1, 3, X, Y, Z) in voxels of its grid, component c along array axis c; it sends p to p + u(p). Beyond the
+edge of its grid a field goes on as it is there: zeros would tear it, and exp(-v) would not undo exp(v).
 """
 
 from collections.abc import Sequence

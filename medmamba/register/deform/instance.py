@@ -1,0 +1,200 @@
+"""Instance optimisation: the field of this one pair, by gradient descent from coarse to fine."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ..similarity import diffusion
+from .fields import exponential, folding_share, invert, residual, resize, smooth
+from .levels import Level, Shape, level, shapes
+from .objective import Side, both, distance, judge
+from .sides import Deformation, Settings, Sides
+
+Progress = Callable[[str, int, int, float], None]
+"""Called with (level, iteration, iterations, loss)."""
+
+REG_WEIGHT = {"lncc": 0.5, "mse": 0.01, "nmi": 0.05, "mind": 0.2}
+"""Weight of the diffusion by similarity: their values differ in size."""
+_CONTROL = 2
+"""Voxels of the level between the points that carry the velocity."""
+_SIGMA = 1.0
+"""Smoothing of the velocity, in control points (a fluid prior, beside the diffusion)."""
+_STEP = 0.25
+"""Of Adam, in voxels of the level."""
+_SQUARINGS = 5
+_PATIENCE, _PLATEAU = 12, 1e-4
+"""Iterations without a relative improvement of the loss by so much, after which a level is done."""
+_ATTEMPTS = 3
+"""Reruns of the finest level with a higher weight before a folded field is smoothed instead."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Fields:
+    """What one velocity means for the pair: how each image is read, and where each side's points go."""
+
+    images: list[tuple[Tensor | None, Tensor]]
+    """Ways to compare the pair: (field of the fixed side or None, field of the moving side)."""
+    points: tuple[Tensor | None, Tensor | None]
+
+
+def _controls(shape: Shape) -> Shape:
+    x, y, z = (max(2, -(-size // _CONTROL)) for size in shape)
+    return x, y, z
+
+
+def _limited(field: Tensor, spacing: Sequence[float], most: float | None) -> Tensor:
+    """The field with no vector longer than `most` mm. No voxel then moves further along a stationary velocity."""
+    if most is None:
+        return field
+    length = (field * field.new_tensor(tuple(spacing)).view(1, 3, 1, 1, 1)).norm(dim=1, keepdim=True)
+    return field * (most / length.clamp_min(most))
+
+
+def _fields(motion: Tensor, shape: Shape, settings: Settings) -> _Fields:
+    """From the velocity (or displacement) on the control points to the fields on the level's voxels.
+
+    A symmetric velocity is judged half way: both images are read there, so neither is the template.
+    """
+    if not settings.diffeomorphic:
+        field = resize(motion, shape)
+        return _Fields([(None, field)], (field, None))
+    if not settings.symmetric:
+        field = resize(exponential(motion, _SQUARINGS), shape)
+        return _Fields([(None, field)], (field, None))
+    ahead, back = (resize(exponential(sign * motion / 2, _SQUARINGS), shape) for sign in (1, -1))
+    return _Fields([(back, ahead)], (ahead, back))
+
+
+def _descend(
+    at: Level, motion: Tensor, settings: Settings, weight: float, progress: Callable[[int, float], None]
+) -> tuple[Tensor, list[float]]:
+    """Optimise one level from `motion` (its control points, control voxels); the best iterate and the losses."""
+    shape: Shape = tuple(at.sides.fixed.shape[2:])  # type: ignore[assignment]
+    spacing = [s * n / c for s, n, c in zip(at.sides.spacing, shape, motion.shape[2:], strict=True)]
+    unit = motion.new_tensor([at.step / s for s in spacing]).view(1, 3, 1, 1, 1)
+    free = (motion / unit).requires_grad_()
+    adam = torch.optim.Adam([free], lr=_STEP)
+    sides = both(at.sides, settings.similarity)
+    best, lowest, losses, stale = motion, torch.inf, [], 0
+    for iteration in range(settings.iterations):
+        now = _limited(smooth(free, [_SIGMA] * 3) * unit, spacing, settings.max_displacement_mm)
+        loss = _loss(sides, _fields(now, shape, settings), settings, at) + weight * diffusion(now, spacing)
+        value = float(loss.detach())
+        losses.append(value)
+        progress(iteration + 1, value)
+        stale = 0 if value < lowest - _PLATEAU * abs(lowest) or iteration == 0 else stale + 1
+        if value < lowest:
+            best, lowest = now.detach(), value
+        if stale >= _PATIENCE:
+            break
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+    return best, losses
+
+
+def _loss(sides: tuple[Side, Side], fields: _Fields, settings: Settings, at: Level) -> Tensor:
+    ways = [judge(sides, way, settings) for way in fields.images]
+    return torch.stack(ways).mean() + settings.point_weight * distance(sides, fields.points, at.sides.spacing)
+
+
+def _on(motion: Tensor | None, shape: Shape, like: Tensor) -> Tensor:
+    """The motion on the control points of another level; zeros to begin with."""
+    controls = _controls(shape)
+    return like.new_zeros(1, 3, *controls) if motion is None else resize(motion, controls)
+
+
+def _map(motion: Tensor, shape: Sequence[int], settings: Settings, sign: int = 1) -> Tensor:
+    """The displacement on the full grid that a motion on control points means."""
+    field = exponential(sign * motion, _SQUARINGS + 1) if settings.diffeomorphic else sign * motion
+    return resize(field, shape)
+
+
+def optimise(
+    sides: Sides, settings: Settings, start: Tensor | None = None, progress: Progress | None = None
+) -> Deformation:
+    """Find the field that makes the moving image like the fixed one, and its inverse.
+
+    Three levels, each with voxels twice as long as the next; the finest has at most 1.5 million voxels, the field in
+    between is interpolated. The velocity lives on every second voxel and is smoothed; Adam, the best iterate kept.
+
+    Parameters
+    ----------
+    start: (1, 3, X, Y, Z) a displacement to begin with (a network's, the discrete search's), taken for a velocity.
+    progress: called in each iteration.
+
+    Where more than `settings.max_folding` percent of the mask fold, the finest level is run again with twice the
+    weight, then the field is smoothed. The same input gives the same field.
+    """
+    torch.manual_seed(settings.seed)
+    grids = shapes(sides)
+    weight = REG_WEIGHT[settings.similarity] if settings.reg_weight is None else settings.reg_weight
+    motion, losses, before = start, [], start
+    for index, shape in enumerate(grids):
+        before = _on(motion, shape, sides.fixed)
+        motion, curve = _descend(level(sides, shape), before, settings, weight, _told(progress, index, grids, settings))
+        losses.append(curve)
+    assert motion is not None and before is not None
+    motion, warnings = _unfolded(sides, settings, grids[-1], before, motion, weight)
+    return _finished(sides, settings, motion, losses, warnings)
+
+
+def _told(
+    progress: Progress | None, index: int, grids: Sequence[Shape], settings: Settings
+) -> Callable[[int, float], None]:
+    name = f"level {index + 1} of {len(grids)}"
+    return lambda iteration, loss: progress(name, iteration, settings.iterations, loss) if progress else None
+
+
+def _unfolded(
+    sides: Sides, settings: Settings, shape: Shape, before: Tensor, motion: Tensor, weight: float
+) -> tuple[Tensor, list[str]]:
+    """The motion if its map folds no more than allowed; else a smoother one, and what was done about it."""
+    full = sides.fixed.shape[2:]
+
+    def folds(motion: Tensor) -> bool:
+        return folding_share(_map(motion, full, settings), sides.fixed_mask) > settings.max_folding
+
+    if not folds(motion):
+        return motion, []
+    at = level(sides, shape)
+    for _ in range(_ATTEMPTS):
+        weight *= 2
+        before = smooth(before, [1.0] * 3)
+        motion, _ = _descend(at, before, settings, weight, lambda iteration, loss: None)
+        if not folds(motion):
+            return motion, [f"The field folded; a regularisation weight of {weight:g} made it smooth."]
+    rounds = 0
+    while folds(motion):
+        motion, rounds = smooth(motion, [1.0] * 3), rounds + 1
+        if rounds > 20:
+            motion = motion * 0.8
+    return motion, [f"The field folded even at a regularisation weight of {weight:g}, so it was smoothed afterwards."]
+
+
+def _finished(
+    sides: Sides, settings: Settings, motion: Tensor, losses: list[list[float]], warnings: list[str]
+) -> Deformation:
+    full = sides.fixed.shape[2:]
+    displacement = _limited(_map(motion, full, settings), sides.spacing, settings.max_displacement_mm)
+    guess = _map(motion, full, settings, sign=-1) if settings.diffeomorphic else None
+    inverse = invert(displacement, guess)
+    mean, high = residual(displacement, inverse, sides.spacing)
+    if high > 0.5 * min(sides.spacing):
+        warnings = [*warnings, f"The inverse is off by {high:.2f} mm at the 95th percentile, over half a voxel."]
+    return Deformation(
+        displacement=displacement,
+        inverse=inverse,
+        velocity=resize(motion, full) if settings.diffeomorphic else None,
+        losses=losses,
+        warnings=tuple(warnings),
+        inverse_residual_mm=(mean, high),
+        folding=folding_share(displacement, sides.fixed_mask),
+    )
+
+
+def warm(settings: Settings, similarity: str) -> Settings:
+    """The same settings with another similarity and its own default weight."""
+    return replace(settings, similarity=similarity, reg_weight=None)

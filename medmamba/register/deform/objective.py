@@ -1,0 +1,99 @@
+"""What a deformation is judged by on one level: similarity, labels, points, features."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ...blocks.warp import warp
+from ..similarity import BY_NAME, mind_ssc, mse, soft_dice
+from .fields import sample
+from .sides import Settings, Sides
+
+MIND_RADIUS, MIND_DILATION = 1, 2
+WINDOW = 7
+"""Of LNCC, voxels of the level."""
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """One image and what goes with it, all warped by the same field."""
+
+    image: Tensor
+    mask: Tensor | None
+    labels: Tensor | None
+    points: Tensor | None
+    features: Tensor | None
+    descriptor: Tensor | None
+
+    def warped(self, field: Tensor | None) -> "Side":
+        """The side read through a field; its points stay. Outside the image nothing counts."""
+        if field is None:
+            return self
+        kept = [part for part in (self.image, self.labels, self.features, self.descriptor) if part is not None]
+        parts = iter(sample(torch.cat(kept, dim=1), field).split([part.shape[1] for part in kept], dim=1))
+        image, labels, features, descriptor = (
+            None if part is None else next(parts) for part in (self.image, self.labels, self.features, self.descriptor)
+        )
+        assert image is not None
+        mask = torch.ones_like(self.image) if self.mask is None else self.mask
+        return Side(image, warp(mask, field.detach()), labels, self.points, features, descriptor)
+
+
+def both(sides: Sides, similarity: str) -> tuple[Side, Side]:
+    """The fixed and the moving side, with MIND's descriptors where that is the similarity."""
+    fixed_mind, moving_mind = (
+        mind_ssc(image, MIND_RADIUS, MIND_DILATION) if similarity == "mind" else None
+        for image in (sides.fixed, sides.moving)
+    )
+    fixed = Side(
+        sides.fixed, sides.fixed_mask, sides.fixed_labels, sides.fixed_points, sides.fixed_features, fixed_mind
+    )
+    moving = Side(
+        sides.moving, sides.moving_mask, sides.moving_labels, sides.moving_points, sides.moving_features, moving_mind
+    )
+    return fixed, moving
+
+
+def _similarity(name: str) -> Callable[..., Tensor]:
+    if name == "lncc":
+        return lambda fixed, moving, mask: BY_NAME["lncc"](fixed, moving, mask, window=WINDOW)
+    return BY_NAME[name]
+
+
+def _at(field: Tensor | None, points: Tensor) -> Tensor:
+    """Where points (N, 3) in voxels go by the field."""
+    if field is None:
+        return points
+    size = points.new_tensor(field.shape[2:])
+    grid = ((2 * points + 1) / size - 1).flip(-1).view(1, -1, 1, 1, 3)
+    moved = torch.nn.functional.grid_sample(field, grid, padding_mode="border", align_corners=False)
+    return points + moved[0, :, :, 0, 0].T
+
+
+def judge(sides: tuple[Side, Side], fields: tuple[Tensor | None, Tensor], settings: Settings) -> Tensor:
+    """The loss of a pair of which each side is read through its field (None: as it is), points and smoothness apart."""
+    fixed, moving = (side.warped(field) for side, field in zip(sides, fields, strict=True))
+    mask = moving.mask if fixed.mask is None else fixed.mask if moving.mask is None else fixed.mask * moving.mask
+    if settings.similarity == "mind":
+        assert fixed.descriptor is not None and moving.descriptor is not None
+        loss = mse(fixed.descriptor, moving.descriptor, mask)
+    else:
+        loss = _similarity(settings.similarity)(fixed.image, moving.image, mask)
+    if fixed.labels is not None and moving.labels is not None:
+        loss = loss + settings.label_weight * (1 + soft_dice(fixed.labels, moving.labels))
+    if fixed.features is not None and moving.features is not None:
+        loss = loss + settings.feature_weight * mse(fixed.features, moving.features, mask)
+    return loss
+
+
+def distance(sides: tuple[Side, Side], fields: tuple[Tensor | None, Tensor | None], spacing: Sequence[float]) -> Tensor:
+    """Mean squared distance (mm^2) of the landmarks, each side's sent through its field.
+
+    Points go where images come from: with a moving image read through phi, the fixed points are what phi moves.
+    """
+    fixed, moving = (None if s.points is None else _at(f, s.points) for s, f in zip(sides, fields, strict=True))
+    if fixed is None or moving is None or not len(fixed):
+        return sides[0].image.new_zeros(())
+    return (((fixed - moving) * fixed.new_tensor(tuple(spacing))) ** 2).sum(1).mean()

@@ -39,7 +39,8 @@ class Ready:
         """Labels and landmarks; without labels an empty map that only says where the fixed grid lies."""
         points = self.points or (None, None)
         if self.labels is not None:
-            return Truth(*map(read_labels, self.labels), None, *points)
+            fixed, moving = map(read_labels, self.labels)
+            return Truth(fixed, moving, None, *points)
         empty = [
             replace(image, data=np.zeros(image.grid.shape, np.uint8))
             for image in (read_image(self.fixed), read_image(self.moving))

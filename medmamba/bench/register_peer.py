@@ -47,7 +47,7 @@ def affine_of(path: str) -> Any:
 
 def ants_syn() -> Once:
     """SyN with all defaults: its own affine, mutual information, 40-20-0 iterations; a fixed seed."""
-    import ants
+    import ants  # type: ignore[import-not-found]
     import nibabel
 
     def once(pair: dict[str, str]) -> Callable[[], Any]:
@@ -73,7 +73,7 @@ def convex_adam() -> Once:
     """MIND features, discrete search and Adam, all defaults; the moving image resampled onto the fixed grid before."""
     import nibabel
     import torch
-    from convexAdam.convex_adam_MIND import convex_adam_pt
+    from convexAdam.convex_adam_MIND import convex_adam_pt  # type: ignore[import-not-found]
     from nibabel.processing import resample_from_to
 
     def once(pair: dict[str, str]) -> Callable[[], Any]:

@@ -38,7 +38,7 @@ def main(path: Path) -> None:
 
 
 def _timed(once: Callable[[Mapping[str, str]], tuple[Callable[[], Transform], str]], pair: Mapping[str, str]) -> Any:
-    """Seconds of one pair, from its files to the method's own result; making the field that is scored does not count."""
+    """Seconds of one pair from its files to the method's own result, without making the field that is scored."""
     wall, cpu = time.perf_counter(), time.process_time()
     try:
         transform, note = once(pair)

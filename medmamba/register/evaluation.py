@@ -18,10 +18,10 @@ DEFINITIONS = {
     "hd95_voxel": "the same counting every voxel edge as 1",
     "hd95_max_voxel": "the larger of the two directions' 95th percentiles, in voxels, as Learn2Reg",
     "tre_mm": "mean distance of transformed fixed landmarks from the moving ones, field sampled linearly, mm",
-    "folding_percent": "voxels of the fixed grid (in its mask) with det(I + du/dx) <= 0, central differences, rim of 2 cut",
+    "folding_percent": "% of fixed voxels (in the mask) with det(I + du/dx) <= 0, central differences, rim of 2 cut",
     "sdlogj": "standard deviation of ln(max(J, 1e-9)) over the same voxels",
     "sdlogj_l2r": "standard deviation of ln(max(J + 3, 1e-9)), as Learn2Reg",
-    "outside_percent": "voxels of the fixed grid that map outside of the moving image",
+    "outside_percent": "% of fixed voxels that map outside of the moving image",
 }  # fmt: skip
 """What each value of a pair is. All are means over its labels or landmarks, or of its field."""
 HIGHER_IS_BETTER = frozenset({"dice"})
@@ -30,7 +30,7 @@ HIGHER_IS_BETTER = frozenset({"dice"})
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """What a pair is judged by. Each lies in the space of its own image; all but the fixed grid's labels is optional."""
+    """What a pair is judged by. Each lies in the space of its own image."""
 
     fixed: Volume
     """Label map whose grid is the fixed grid."""

@@ -43,7 +43,7 @@ def evaluate_folder(
         progress(len(scores), len(pairs), pair.name)
         path, truth = found[pair.name], places.truth(pair)
         assert path is not None
-        scores.append(score(pair.name, read_transform(path, truth.fixed.grid), truth, interpolation))
+        scores.append(score(pair.name, read_transform(path, truth.fixed.grid, truth.moving.grid), truth, interpolation))
         steps["before"][pair.name] = score(pair.name, Transform(()), truth, interpolation)
         if (affine := read_affine(path)) is not None:
             steps["affine"][pair.name] = score(pair.name, affine, truth, interpolation)

@@ -96,9 +96,9 @@ def find_transform(folder: Path, pair: Pair) -> Path | None:
     return None
 
 
-def read_transform(path: Path, fixed: Grid) -> Transform:
-    """The transform of a file or of a result folder; `fixed` is the grid of a field that does not name its own."""
-    return read(path, reference=fixed)
+def read_transform(path: Path, fixed: Grid, moving: Grid) -> Transform:
+    """The transform of a file or of a result folder; the grids are for fields in voxels that do not name their own."""
+    return read(path, reference=fixed, moving=moving)
 
 
 def read_affine(path: Path) -> Transform | None:

@@ -7,7 +7,7 @@ from ..files import read_json
 from ..networks import info
 from ..nnunet import checkpoints
 from ..nnunet.plans import carried_network, resolve
-from ..register.network import checkpoint_of_folds, described, load_results, note_of
+from ..register.trained import checkpoint_of_folds, described, load_results, note_of
 from .card import Card
 from .facts import facts_of_folds
 from .layout import CARD, serialise, weight_name
@@ -37,7 +37,7 @@ def export(
     Parameters
     ----------
     target: a folder, or a file whose name ends in .tar; not there yet.
-    folds, checkpoint: as for `medmamba.register.network.load_results`.
+    folds, checkpoint: as for `medmamba.register.trained.load_results`.
 
     The same model gives the same bundle, byte by byte; there is no self-test. Raises as `load_results`, and SetupError
     when the target cannot be written.

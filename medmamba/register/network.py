@@ -1,8 +1,7 @@
-"""A trained registration network, from wherever it is, applied to a pair on its own grid."""
+"""A trained registration network, applied to a pair on its own grid."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -10,12 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..errors import ConfigError, DataError
+from ..blocks.warp import integrate, warp
+from ..errors import DataError
 from .deform.fields import compose
 from .grid import Grid
 from .options import Modality
 
-_MANIFEST = "MANIFEST.json"
 Triple = tuple[float, float, float]
 
 
@@ -71,8 +70,6 @@ class RegistrationModel:
 
         fixed, moving: (1, 1, X, Y, Z) on one grid of `grid_for`, scaled to 0..1 and 0 outside, already aligned.
         """
-        from ..blocks.warp import warp
-
         total: Tensor | None = None
         for _ in range(self.use.passes):
             seen = moving if total is None else warp(moving, total)
@@ -82,8 +79,6 @@ class RegistrationModel:
         return total
 
     def _once(self, fixed: Tensor, moving: Tensor) -> Tensor:
-        from ..blocks.warp import integrate
-
         first = cast(Any, self.networks[0])
         mean = torch.stack([network(moving, fixed, False)[1] for network in self.networks]).mean(0)
         return integrate(mean, first.integration_steps) if first.diffeomorphic else mean
@@ -128,103 +123,9 @@ def _grown(grid: Grid, shape: Sequence[int]) -> Grid:
     return Grid((x, y, z), affine)
 
 
-def load_model(what: str | Path) -> RegistrationModel:
-    """The registration model that a person names; nothing in it is run as code. On the CPU.
-
-    what: a bundle (folder or .tar), nnU-Net's results folder, or DATASET:mambamorph[:PRESET[:CONFIGURATION]] for one
-    that was trained here. Of a results folder the folds' best checkpoints count, those of numbered folds together.
-
-    Raises DataError when it is not there or damaged, ConfigError for a segmentation model or where it is not clear
-    which one is meant, BundleError for a bundle that is refused.
-    """
-    from ..predict.loading import results_folder, trained_folder
-
-    path = Path(what).expanduser()
-    if path.is_file() or (path / _MANIFEST).is_file():
-        return _of_bundle(path)
-    if path.is_dir():
-        return load_results(results_folder(path))
-    if ":" in str(what):
-        return load_results(trained_folder(str(what)))
-    raise DataError(
-        f"There is no model {what}.",
-        "Give a bundle, a results folder, or DATASET:mambamorph of a network trained here.",
-    )
-
-
-def _of_bundle(path: Path) -> RegistrationModel:
-    from ..bundle.loading import load_registration_model
-
-    return load_registration_model(path)
-
-
-def load_results(
-    folder: Path, folds: Sequence[int | str] | None = None, checkpoint: str | None = None
-) -> RegistrationModel:
-    """The model in a results folder TRAINER__PLANS__CONFIGURATION; see `load_model`.
-
-    checkpoint: the name of each fold's file; None: the best by validation where there is one, else the final one.
-    """
-    from ..files import read_json
-    from ..networks import network_class
-    from ..nnunet import checkpoints
-    from ..nnunet.loaded import check_weights, folder_digest
-
-    files = checkpoint_of_folds(folder, folds, checkpoint).values()
-    plans = read_json(folder / "plans.json")
-    name, arguments, use = described(plans, folder.name.rpartition("__")[2])
-    networks = []
-    for file in files:
-        weights = checkpoints.read(file)["network_weights"]
-        network = network_class(name)(input_channels=1, **arguments)
-        check_weights(network, weights, str(file))
-        network.load_state_dict(weights)
-        networks.append(ready(network))
-    digest = folder_digest(folder, [folder / "dataset.json", folder / "plans.json", *files])
-    return RegistrationModel(tuple(networks), use, str(folder), digest)
-
-
-def checkpoint_of_folds(
-    folder: Path, folds: Sequence[int | str] | None = None, checkpoint: str | None = None
-) -> dict[str, Path]:
-    """Fold -> its checkpoint file; arguments as `load_results`. DataError where there is none."""
-    from ..nnunet import checkpoints
-    from ..nnunet.loaded import checkpoint_files
-
-    files = checkpoint_files(folder, folds, checkpoint or checkpoints.FINAL)
-    if checkpoint is None:
-        files = [best if (best := file.with_name(checkpoints.BEST)).is_file() else file for file in files]
-    return {file.parent.name.removeprefix("fold_"): file for file in files}
-
-
 def ready(network: nn.Module) -> nn.Module:
     """The network for use: in evaluation mode, in the memory layout in which its convolutions are fastest."""
     return network.eval().to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-
-
-def described(plans: Mapping[str, Any], configuration: str) -> tuple[str, dict[str, Any], Use]:
-    """(network, its arguments, its use) of a registration network's plans.
-
-    Raises ConfigError for plans of a segmentation network, DataError for plans that no training has completed.
-    """
-    from ..networks import info
-    from ..nnunet.plans import carried_network, resolve
-
-    whole = resolve(plans, configuration)
-    name = carried_network(whole)
-    if name is None or info(name).task != "registration":
-        raise ConfigError("This model segments images; it does not register them.", "Give one of mambamorph.")
-    return name, dict(whole["architecture"]["arch_kwargs"]), use_of(note_of(plans))
-
-
-def note_of(plans: Mapping[str, Any]) -> dict[str, Any]:
-    """What training notes in a registration network's plans, plain values. DataError where there is nothing."""
-    from ..nnunet.plans import STAMP
-
-    note = (plans.get(STAMP) or {}).get("registration")
-    if not isinstance(note, Mapping):
-        raise DataError("These plans lack what training notes of registration.", "Take plans.json beside the model.")
-    return dict(note)
 
 
 def use_of(note: Mapping[str, Any]) -> Use:

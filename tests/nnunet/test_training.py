@@ -107,8 +107,8 @@ def test_regions_and_ignore_label(workplace: Path, tmp_path: Path) -> None:
 
 
 def test_options_that_cannot_be(workplace: Path) -> None:
-    with pytest.raises(ConfigError, match="no nnU-Net trainer for network 'mambamorph'"):
-        train(PLAIN, options(network="mambamorph"))
+    with pytest.raises(ConfigError, match="no nnU-Net trainer for network 'unet'"):
+        train(PLAIN, options(network="unet"))
     with pytest.raises(ConfigError, match="segmamba works on volumes"):
         train(PLAIN, options(network="segmamba", configuration="2d"))
     with pytest.raises(ConfigError, match="Fold -1"):

@@ -32,7 +32,8 @@ class PairBatches(Dataset[dict[str, Any]]):
     cases: where images come from. names: which cases take part.
     size: voxels (X, Y, Z) of the network's grid. spacing: mm.
     augmentation: of training pairs. Validation pairs stay as they are, except that images of one case, which are
-        aligned already, are moved apart, in the same way in every epoch. shared: as `PlacedLoader`.
+        aligned already, are moved apart, in the same way in every epoch.
+    others: cases that validation may fall back upon. shared: as `PlacedLoader`.
     """
 
     def __init__(
@@ -46,17 +47,20 @@ class PairBatches(Dataset[dict[str, Any]]):
         phase: Phase,
         share: Share,
         augmentation: Augmentation,
+        others: Sequence[str] = (),
         shared: bool = True,
     ) -> None:
         self._cases, self._names, self._pairing = cases, list(names), pairing
         self._size, self._spacing = size, spacing
         self._seed, self._phase, self._share = seed, phase, share
         self._augmentation, self._shared = augmentation, shared
-        self._tested = pairing.tested(self._names)
+        self._tested = pairing.tested(self._names, others)
 
     def __getitem__(self, place: tuple[int, int]) -> dict[str, Any]:
-        """data (B, 2, X, Y, Z): fixed, moving; target (B, 2L, X, Y, Z): soft labels of the fixed, then of the moving
-        image; keys: names. DataError names a case that cannot be read.
+        """data (B, 4, X, Y, Z): fixed, moving, and of both where the image reaches (1) and where not (0).
+        target (B, 2L, X, Y, Z): soft labels of the fixed, then of the moving image. keys: names of the pairs.
+
+        DataError names a case that cannot be read.
         """
         samples = [self._sample(place, self._share.first + slot) for slot in range(self._share.size)]
         data, target, keys = zip(*samples, strict=True)
@@ -68,15 +72,15 @@ class PairBatches(Dataset[dict[str, Any]]):
         epoch, step = place if training else (0, place[1])  # the same pairs in every epoch
         draw = np.random.default_rng([self._seed, int(self._phase), epoch, step, slot])
         if training:
-            pair = self._pairing.drawn(self._names, slot, draw)
+            pair = self._pairing.drawn(self._names, draw)
         else:
             pair = self._tested[(step * self._share.whole + slot) % len(self._tested)]
         between = self._cases.between(pair.fixed.case, pair.moving.case)
         together, apart, warp = self._geometry(draw, training, pair.fixed.case == pair.moving.case)
         fixed = self._resampled(draw, pair.fixed, together, None, training)
         moving = self._resampled(draw, pair.moving, apart @ between @ together, warp, training)
-        data, target = (torch.cat(part) for part in zip(fixed, moving, strict=True))
-        return data, target, f"{pair.fixed.case} <- {pair.moving.case}"
+        images, inside, labels = (torch.cat(part) for part in zip(fixed, moving, strict=True))
+        return torch.cat([images, inside]), labels, f"{pair.fixed.case} <- {pair.moving.case}"
 
     def _geometry(
         self, draw: np.random.Generator, training: bool, one_case: bool
@@ -94,18 +98,20 @@ class PairBatches(Dataset[dict[str, Any]]):
 
     def _resampled(
         self, draw: np.random.Generator, image: Image, matrix: NDArray[np.float64], warp: Tensor | None, training: bool
-    ) -> tuple[Tensor, Tensor]:
-        """(1, *size) image and (L, *size) labels, sampled where `matrix` (mm about the middles) leads."""
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Image and its reach, (1, *size) each, and labels (L, *size), sampled where `matrix` (mm about the middles)
+        leads.
+        """
         case = self._cases[image.case]
         values = case.images[image.channel]
         contrast = self._augmentation.contrast
         if training and contrast != "none":
             values = augment.remapped(values, augment.random_curve(draw, contrast == "mild"))
-        stack = torch.stack([values, *(one.float() for one in self._masks(case))])
+        stack = torch.stack([values, torch.ones_like(values), *(one.float() for one in self._masks(case))])
         sampled = sample(stack, matrix, self._size, self._spacing, warp)
         if training and self._augmentation.noise:
             sampled[:1] = augment.noisy(draw, sampled[:1], self._augmentation.noise)
-        return sampled[:1], sampled[1:]
+        return sampled[:1], sampled[1:2], sampled[2:]
 
     def _masks(self, case: Case) -> list[Tensor]:
         return [case.labels == value for value in self._pairing.labels.values()]

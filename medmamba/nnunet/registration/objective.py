@@ -15,6 +15,9 @@ from .options import SIMILARITIES, Losses
 _SMOOTH = 2.0
 """By which the authors multiply the smoothness term, for fields of half the size that they do not use."""
 
+_NEIGHBOURS = 4
+"""Voxels to each side that a similarity looks at: LNCC's window has 9."""
+_KNOWN = 0.999
 _RING = 4
 """Voxels around the labels in which the background is told from them."""
 
@@ -59,12 +62,14 @@ class Objective:
         ways = [(0, 1, forth)]
         if self._symmetric:
             ways.append((1, 0, integrate(-velocity, self._steps)))
-        images, labels = data.chunk(2, dim=1), target.chunk(2, dim=1)
+        images, labels = data[:, :2].split(1, dim=1), target.chunk(2, dim=1)
+        whole = [_shrunk(inside) for inside in data[:, 2:].split(1, dim=1)] if self.similarities else []
         found: dict[str, list[Tensor]] = {}
         for fixed, moving, displacement in ways:
             warped = self.warped(torch.cat([images[moving], labels[moving]], dim=1), displacement)
+            mask = whole[fixed] * (warp(whole[moving], displacement.detach()) > _KNOWN) if whole else None
             for name in self.similarities:
-                found.setdefault(name, []).append(BY_NAME[name](images[fixed], warped[:, :1]))
+                found.setdefault(name, []).append(BY_NAME[name](images[fixed], warped[:, :1], mask))
             if self._overlap:
                 found.setdefault("dice", []).append(soft_dice(labels[fixed], warped[:, 1:]))
         terms = {name: torch.stack(ways_of).mean() for name, ways_of in found.items()}
@@ -93,6 +98,14 @@ class Objective:
         return contrastive(features, moving, fixed, range(labels[0].shape[1] + 1))
 
 
+def _shrunk(inside: Tensor) -> Tensor:
+    """1 where an image reaches with all neighbours that a similarity looks at, else 0.
+
+    Otherwise a network would learn to lay the edges of the fields of view on each other.
+    """
+    return (-F.max_pool3d(-inside, 2 * _NEIGHBOURS + 1, 1, _NEIGHBOURS) > _KNOWN).to(inside.dtype)
+
+
 def _near(soft: Tensor) -> Tensor:
     """`label_map` with -1 for what is far from every label: else nearly all voxels of the background would be that."""
     found = label_map(soft)
@@ -119,7 +132,7 @@ def field_figures(displacement: Tensor) -> dict[str, float]:
     length = displacement.norm(dim=1)
     folded = [folding_share(one[None]) for one in displacement]
     return {
-        "folding_percent": 100 * float(sum(folded)) / len(folded),
+        "folding_percent": float(sum(folded)) / len(folded),
         "mean_displacement": float(length.mean()),
         "largest_displacement": float(length.max()),
     }

@@ -43,8 +43,8 @@ class Pairing:
     train: tuple[Pair, ...] = ()
     validation: tuple[Pair, ...] = ()
 
-    def drawn(self, cases: Sequence[str], number: int, draw: Any) -> Pair:
-        """A random training pair of these cases; never an image with itself. `number` is not used up by a list."""
+    def drawn(self, cases: Sequence[str], draw: Any) -> Pair:
+        """A random training pair of these cases; never an image with itself. `draw` is a generator of numpy's."""
         if self.kind == "list":
             pairs = self._within(self.train, cases)
             return pairs[int(draw.integers(len(pairs)))]
@@ -53,18 +53,29 @@ class Pairing:
         first, second = draw.choice(len(cases), 2, replace=False)
         return self._pair(cases[first], cases[second])
 
-    def tested(self, cases: Sequence[str]) -> tuple[Pair, ...]:
-        """The pairs that these cases are validated with: those listed, each case with itself, or with the next one."""
+    def tested(self, cases: Sequence[str], others: Sequence[str] = ()) -> tuple[Pair, ...]:
+        """The pairs that these cases are validated with: those listed, each case with itself, or with the next one.
+
+        A case that is alone is registered with the first of the `others`.
+        """
+        if listed := self._within(self.validation, cases):
+            return listed
         if self.kind == "list":
-            return self._within(self.validation or self.train, cases)
+            return self._within(self.train, cases)
         if self.kind == "intra":
             return tuple(self._pair(case, case) for case in cases)
-        return tuple(self._pair(*both) for both in zip(cases, [*cases[1:], *cases[:1]], strict=True))
+        moving = [*cases[1:], *cases[:1]] if len(cases) > 1 else others[: len(cases)]
+        return tuple(self._pair(*both) for both in zip(cases, moving, strict=False))
 
-    def require(self, cases: Sequence[str], what: str) -> None:
-        """DataError unless these cases make a pair."""
-        enough = self._within(self.train, cases) if self.kind == "list" else cases[self.kind == "inter" :]
-        if not enough:
+    def require(self, training: Sequence[str], validation: Sequence[str]) -> None:
+        """DataError unless the cases of a fold make pairs to train on and pairs to validate with."""
+        enough = self._within(self.train, training) if self.kind == "list" else training[self.kind == "inter" :]
+        for pairs, cases, what in (
+            (enough, training, "training"),
+            (self.tested(validation, training), validation, "validation"),
+        ):
+            if pairs:
+                continue
             raise DataError(
                 f"The {len(cases)} case(s) for {what} make no pair ({self.kind}).",
                 "Registration needs two cases, two channels of a case, or a list that names cases of this fold.",

@@ -92,8 +92,7 @@ class RegistrationTrainer(MedMambaTrainer):
 
     def get_dataloaders(self) -> tuple[Stream, Stream]:
         parts = [sorted(map(str, names)) for names in self.do_split()]
-        for names, what in zip(parts, ("training", "validation"), strict=True):
-            self.pairing.require(names, what)
+        self.pairing.require(*parts)
         everyone = sorted({*parts[0], *parts[1]})
         data = Path(str(self.preprocessed_dataset_folder))
         dataset = infer_dataset_class(str(data))(str(data), everyone)
@@ -105,10 +104,10 @@ class RegistrationTrainer(MedMambaTrainer):
             self.pairing, self.registration.passes, self.objective.compares, configuration, size, spacing
         )
         whole = self.share.whole
-        tested = -(-len(self.pairing.tested(parts[1])) // whole)
+        tested = -(-len(self.pairing.tested(*parts[::-1])) // whole)
         self.num_val_iterations_per_epoch = min(self.num_val_iterations_per_epoch, tested)
         workers = get_allowed_n_proc_DA()
-        shape = (self.share.size, 2 + 2 * len(self.pairing.labels), *size)
+        shape = (self.share.size, 4 + 2 * len(self.pairing.labels), *size)
         shared = fits_shared_memory([shape], workers + workers // 2)
         streams = []
         for phase, names, steps, processes in (
@@ -117,7 +116,9 @@ class RegistrationTrainer(MedMambaTrainer):
         ):
             assert self.seed is not None
             how = self.registration.augmentation
-            batches = PairBatches(cases, names, self.pairing, size, spacing, self.seed, phase, self.share, how, shared)
+            batches = PairBatches(
+                cases, names, self.pairing, size, spacing, self.seed, phase, self.share, how, parts[0], shared
+            )
             streams.append(Stream(batches, steps, processes, self.device.type == "cuda"))
         return streams[0], streams[1]
 
@@ -142,7 +143,7 @@ class RegistrationTrainer(MedMambaTrainer):
         self.print_to_log_file(f"Pairs: {kind}. Labels: {labels}. Losses: {used.model_dump()}")
 
     def loss_of(self, data: Tensor, target: Tensor) -> Tensor:
-        fixed, moving = data.chunk(2, dim=1)
+        fixed, moving, *_ = data.split(1, dim=1)
         outputs = self.network(moving, fixed, self.losses.contrastive > 0)
         return self.objective(outputs, data, target)
 
@@ -150,7 +151,7 @@ class RegistrationTrainer(MedMambaTrainer):
         data, target = self._moved(batch["data"]), self._moved(batch["target"])
         torch.manual_seed(random_words(self.progress.seed, Phase.VALIDATION)[0])  # a loss may draw voxels
         with torch.no_grad():
-            fixed, moving = data.chunk(2, dim=1)
+            fixed, moving, *_ = data.split(1, dim=1)
             outputs = self.module()(moving, fixed, self.losses.contrastive > 0)
             terms = self.objective.terms(outputs, data, target)
             loss = self.objective(outputs, data, target)

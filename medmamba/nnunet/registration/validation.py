@@ -13,8 +13,9 @@ from ...blocks.warp import warp
 from ...errors import DataError
 from ...files import read_json, write_json
 from ...register.metrics import sdlogj
-from ...register.network import RegistrationModel, load_results
+from ...register.network import RegistrationModel
 from ...register.similarity import BY_NAME, choose
+from ...register.trained import load_results
 from .. import plans as network_plans
 from .. import presets
 from ..batches import BatchError, OnCase, attempt
@@ -69,18 +70,31 @@ class _Work:
         manager = PlansManager(plans)
         data = held_out.preprocessed_folder(manager, configuration)
         names = held_out.validation_cases(manager, configuration, name)
-        self.pairing.require(names, "validation")
-        cases = Cases(held_out.dataset_class(data)(str(data), names), plans, whole)
+        others = sorted({path.stem for path in data.glob("*.pkl")} - set(names))
+        pairs = self.pairing.tested(names, others)
+        if not pairs:
+            raise DataError(f"The {len(names)} case(s) of {fold} make no pair.", "Validate another fold.")
+        used = sorted({image.case for pair in pairs for image in pair})
+        cases = Cases(held_out.dataset_class(data)(str(data), used), plans, whole)
         use = self.model.use
         if use.spacing is None or use.size is None:
             raise DataError(f"{base} does not say on which grid its network works.", "Train it again.")
         recipe = _recipe(plans)
         if recipe.align and self.pairing.kind != "intra":
-            cases.align(data, names, self.pairing.fixed_channel, use.spacing)
-        self.count = len(self.pairing.tested(names))
+            cases.align(data, used, self.pairing.fixed_channel, use.spacing)
+        self.count = len(pairs)
         share = Share(0, 1, 1)
         self._batches = PairBatches(
-            cases, names, self.pairing, use.size, use.spacing, _SEED, Phase.VALIDATION, share, recipe.augmentation
+            cases,
+            names,
+            self.pairing,
+            use.size,
+            use.spacing,
+            _SEED,
+            Phase.VALIDATION,
+            share,
+            recipe.augmentation,
+            others,
         )
         self._similarity = choose(use.modalities[0] == use.modalities[1])
 
@@ -88,7 +102,7 @@ class _Work:
         """One pair's figures."""
         batch = self._batches[0, number]
         data, target = batch["data"].to(self._device), batch["target"].to(self._device)
-        fixed, moving = data.chunk(2, dim=1)
+        fixed, moving, *inside = data.split(1, dim=1)
         displacement = self.model.displacement(fixed, moving)
         labels, others = target.chunk(2, dim=1)
         similarity = BY_NAME[self._similarity]
@@ -96,8 +110,8 @@ class _Work:
             "pair": batch["keys"][0],
             "before": _dice(labels, others),
             "after": _dice(labels, warp(others, displacement)),
-            "similarity_before": -float(similarity(fixed, moving)),
-            "similarity": -float(similarity(fixed, warp(moving, displacement))),
+            "similarity_before": -float(similarity(fixed, moving, inside[0])),
+            "similarity": -float(similarity(fixed, warp(moving, displacement), inside[0])),
             **field_figures(displacement),
             "sdlogj": sdlogj(displacement[0].permute(1, 2, 3, 0).cpu().numpy()),
         }

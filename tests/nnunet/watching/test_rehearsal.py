@@ -100,7 +100,7 @@ def test_workers(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ("changes", "error", "words"),
     [
         ({"configuration": "2d", "patch_size": None}, DataError, "not preprocessed|no preprocessed cases"),
-        ({"network": "mambamorph"}, ConfigError, "no nnU-Net trainer"),
+        ({"network": "unet"}, ConfigError, "no nnU-Net trainer"),
         ({"fold": -1}, ConfigError, "Fold -1"),
         ({"network": "segmamba", "configuration": "2d"}, ConfigError, "works on volumes"),
         ({"precision": "fp16"}, ConfigError, "fp16 does not work on a CPU"),

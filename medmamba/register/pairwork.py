@@ -56,7 +56,7 @@ class PairWork:
         guides = self._guides()
         begun = Affine(np.eye(4)) if self.pair.start is None else self.pair.start
         with self.course.stage("affine"):
-            aligned, same = affine_stage(self.pair, self.options, self.grid, self.course)
+            aligned, same = affine_stage(self.pair, self.options, guides, self.grid, self.course)
         similarity = similarity_of(self.options, same, self.course)
         maps: list[tuple[StageName, Transform]] = [("start", Transform((begun,)))]
         if self.options.affine != "none":

@@ -1,7 +1,7 @@
 """The stages of a registration, one after the other: affine, first field, optimisation."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -72,11 +72,12 @@ class Deformed:
     losses: list[list[float]]
 
 
-def affine_stage(pair: Pair, options: Options, grid: Grid, course: Course) -> tuple[AffineResult, bool]:
+def affine_stage(pair: Pair, options: Options, guides: Guides, grid: Grid, course: Course) -> tuple[AffineResult, bool]:
     """The affine map, and whether both images show one contrast.
 
     The first affine goes by mutual information, which holds for any two contrasts. Only when that has brought the
     images together can be told whether their contrasts are the same; then correlation, which is sharper, takes over.
+    With labels that guide there is one more, of the labels; the one under which these overlap most is taken.
     """
     fixed, moving = pair.fixed.scaled, pair.moving.scaled
 
@@ -90,10 +91,31 @@ def affine_stage(pair: Pair, options: Options, grid: Grid, course: Course) -> tu
     modalities = {pair.fixed.scheme.modality, pair.moving.scheme.modality}
     same, share = (False, 0.0) if len(modalities) > 1 else same_contrast(seen.fixed, seen.moving, seen.inside)
     course.notes["contrast"] = {"same": same, "share": round(share, 3)}
-    if not same or options.affine == "none":
+    if options.affine == "none":
         return first, same
-    second = aligned(True)
-    return second, same
+    found = aligned(True) if same else first
+    if not guides.labels:
+        return found, same
+    painted = [_painted(volumes) for volumes in zip(*guides.labels, strict=True)]
+    how: dict[str, Any] = {"kind": options.affine, "init": options.init, "same_modality": True}
+    of_labels = align(*painted, start=pair.start, seed=options.seed, **how)
+    return max(found, of_labels, key=lambda result: _agreement(guides, result.transform, grid)), same
+
+
+def _painted(labels: Sequence[Volume]) -> Volume:
+    """One image out of the shares of several structures, each in its own brightness."""
+    total = sum((number + 1) / len(labels) * one.data for number, one in enumerate(labels))
+    return replace(labels[0], data=np.asarray(total, np.float32))
+
+
+def _agreement(guides: Guides, affine: Affine, grid: Grid) -> float:
+    """Mean over the structures of the soft Dice of fixed and moving labels."""
+    dice = []
+    for fixed, moving in guides.labels:
+        seen = scene(fixed, moving, Transform((affine,)), grid)
+        total = float(seen.fixed.sum() + seen.moving.sum())
+        dice.append(2 * float(np.minimum(seen.fixed, seen.moving).sum()) / total if total else 0.0)
+    return float(np.mean(dice))
 
 
 def similarity_of(options: Options, same: bool, course: Course) -> str:

@@ -114,15 +114,12 @@ def score(name: str, transform: Transform, truth: Truth, interpolation: LabelInt
     grid = truth.fixed.grid
     field = transform.displacement_on(grid)
     warped = warp_labels(truth.moving, transform, grid, interpolation)
-    displacement, mask = field.displacement, truth.mask
     return PairScore(
         name,
         score_labels(truth.fixed.data, warped.data, truth.wanted(), grid.spacing),
         _landmarks(transform, truth),
         {
-            "folding_percent": metrics.folding_percent(displacement, mask),
-            "sdlogj": metrics.sdlogj(displacement, mask),
-            "sdlogj_l2r": metrics.sdlogj_l2r(displacement, mask),
+            **metrics.field_figures(field.displacement, truth.mask),
             "outside_percent": 100 * outside_share(truth.moving.grid, transform, grid),
         },
     )

@@ -15,6 +15,8 @@ RIM = 2
 """Voxels left out at each end of each axis. An axis with too few for that keeps its middle one or two."""
 _LEAST = 1e-9
 """Determinants are raised to this before the logarithm."""
+_AT_ONCE = 2**18
+"""Voxels whose derivatives are held at a time."""
 _L2R_ADDED = 3
 """Learn2Reg's script adds this to every determinant before it clips."""
 
@@ -27,9 +29,21 @@ def jacobian_determinant(displacement: NDArray[Any], border: Border = "repeat") 
     `border`, in the outermost voxels: `repeat` the displacement beyond the grid, which halves the difference there, as
     MambaMorph's evaluation does; `one-sided` differences, as `numpy.gradient`. The inner voxels are the same.
     """
-    u = np.asarray(displacement, np.float64)
+    u = np.asarray(displacement)
     if u.ndim != 4 or u.shape[3] != 3:
         raise ValueError(f"a field of shape {u.shape} is not (X, Y, Z, 3)")
+    result = np.empty(u.shape[:3])
+    many = max(1, _AT_ONCE // (u.shape[1] * u.shape[2]))
+    for first in range(0, len(u), many):
+        last = min(first + many, len(u))
+        start = max(first - 1, 0)
+        result[first:last] = _determinant(u[start : last + 1].astype(np.float64), border)[first - start :][
+            : last - first
+        ]
+    return result
+
+
+def _determinant(u: NDArray[np.float64], border: Border) -> NDArray[np.float64]:
     rows = [_difference(u, axis, border) for axis in range(3)]  # rows[a][..., c]: d u_c / d x_a
     a, b, c = (rows[axis] + np.eye(3)[axis] for axis in range(3))
     return np.asarray(np.einsum("...i,...i->...", a, np.cross(b, c)), np.float64)
@@ -49,8 +63,7 @@ def folding_percent(displacement: NDArray[Any], mask: NDArray[Any] | None = None
     Not a number where no voxel is left. MambaMorph's own evaluation hands the components to a library that expects
     them in reverse order and keeps the rim: its published figures are those of another field.
     """
-    inside = _kept(jacobian_determinant(displacement), mask, rim)
-    return float(100 * np.mean(inside <= 0)) if inside.size else float("nan")
+    return _folded(_kept(jacobian_determinant(displacement), mask, rim))
 
 
 def sdlogj(displacement: NDArray[Any], mask: NDArray[Any] | None = None, rim: int = RIM) -> float:
@@ -64,6 +77,20 @@ def sdlogj_l2r(displacement: NDArray[Any], mask: NDArray[Any] | None = None) -> 
     Its rim is two voxels, its differences are the same inside. For comparison with published figures only.
     """
     return _spread(_kept(jacobian_determinant(displacement), mask, RIM) + _L2R_ADDED)
+
+
+def field_figures(displacement: NDArray[Any], mask: NDArray[Any] | None = None) -> dict[str, float]:
+    """`folding_percent`, `sdlogj` and `sdlogj_l2r` by these names, with the determinants computed once."""
+    inside = _kept(jacobian_determinant(displacement), mask, RIM)
+    return {
+        "folding_percent": _folded(inside),
+        "sdlogj": _spread(inside),
+        "sdlogj_l2r": _spread(inside + _L2R_ADDED),
+    }
+
+
+def _folded(determinant: NDArray[np.float64]) -> float:
+    return float(100 * np.mean(determinant <= 0)) if determinant.size else float("nan")
 
 
 def _spread(determinant: NDArray[np.float64]) -> float:

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medmamba.register.metrics import folding_percent, jacobian_determinant, sdlogj, sdlogj_l2r
+from medmamba.register.metrics import field_figures, folding, folding_percent, jacobian_determinant, sdlogj, sdlogj_l2r
 from tests.reference_data import arrays, needs_reference
 
 
@@ -60,3 +60,14 @@ def test_flat_grids_keep_their_middle() -> None:
     assert folding_percent(np.zeros((2, 9, 3, 3))) == 0
     with pytest.raises(ValueError, match="not"):
         jacobian_determinant(np.zeros((3, 9, 9, 9)))
+
+
+def test_portions_and_all_at_once_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    field = np.random.default_rng(0).normal(0, 0.6, (11, 7, 8, 3))
+    mask = np.random.default_rng(1).random((11, 7, 8)) > 0.3
+    whole = {border: jacobian_determinant(field, border) for border in ("repeat", "one-sided")}  # type: ignore[arg-type]
+    expected = (folding_percent(field, mask), sdlogj(field, mask), sdlogj_l2r(field, mask))
+    monkeypatch.setattr(folding, "_AT_ONCE", 3 * 7 * 8)
+    for border, determinant in whole.items():
+        np.testing.assert_array_equal(jacobian_determinant(field, border), determinant)  # type: ignore[arg-type]
+    assert tuple(field_figures(field, mask).values()) == expected and expected[0] > 5

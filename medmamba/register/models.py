@@ -22,7 +22,7 @@ class Models:
         """Those that the options name. Raises what their loaders raise."""
         network = segmenter = None
         if options.model is not None:
-            from .network import load_model
+            from .trained import load_model
 
             network = load_model(options.model)
         if options.auto_seg is not None:

@@ -43,7 +43,7 @@ class Options:
     """Where the affine starts; None: from several places, and the best is kept."""
     affine: AffineKind = "affine"
     model: str | None = None
-    """A trained registration network: what `network.load_model` takes."""
+    """A trained registration network: what `trained.load_model` takes."""
     deform: Deform | None = None
     """None: search+io without a model, net+io with one."""
     sim: Sim = "auto"

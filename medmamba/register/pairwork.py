@@ -21,7 +21,7 @@ from .report import affine_json, deformation_of, losses_json, residual_of
 from .stages import Course, Deformed, affine_stage, deform, settings_of, similarity_of
 from .transforms.transform import Affine, Field, Transform
 from .warping import jacobian, outside_share, warp_labels
-from .workspace import Guides, Scene, one_hot, scene, work_grid
+from .workspace import Guides, Scene, one_hot, scene, view_grid, without_margin, work_grid
 
 _FAR_OUTSIDE = 0.25
 """Share of the fixed voxels that map outside the moving image, from which on it is told."""
@@ -180,14 +180,16 @@ class PairWork:
 
     def _view(self, start: Scene, kept: Seen, result: Result, measure: Measure) -> View:
         """What is drawn, on the work grid."""
-        grid, fixed = self.grid, self.pair.fixed.image.grid
+        grid, fixed = view_grid(self.pair.fixed.image.grid), self.pair.fixed.image.grid
         labels = None
         if measure.fixed_labels is not None and measure.moving_labels is not None:
             warped = warp_labels(measure.moving_labels, result.transform, fixed, "nearest")
             labels = (onto(measure.fixed_labels, grid, "nearest", 0), onto(warped, grid, "nearest", 0))
         changes = onto(Volume(result.jacobian, fixed), grid, "nearest", 1)
         displacement = Transform(result.transform.fields).displacement_on(grid).displacement
-        return View(grid, start.fixed, start.moving, kept[1].moving, displacement, changes, labels)
+        before, after = (np.where(one.moving_inside, one.moving, 0) for one in (start, kept[1]))
+        pictures = (without_margin(array) for array in (start.fixed, before, after))
+        return View(grid, *pictures, displacement, changes, labels)
 
 
 def title_of(pair: Pair, found: Found) -> str:

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from .network import RegistrationModel
 
 
+_AUTO_LABELS = 5.0
+"""Weight of labels that a network found in both images: they lead, intensities fill in between."""
+
+
 class Watcher:
     """Is told how a registration goes on; does nothing with it. What it raises ends the registration."""
 
@@ -113,8 +117,9 @@ def _agreement(guides: Guides, affine: Affine, grid: Grid) -> float:
     dice = []
     for fixed, moving in guides.labels:
         seen = scene(fixed, moving, Transform((affine,)), grid)
-        total = float(seen.fixed.sum() + seen.moving.sum())
-        dice.append(2 * float(np.minimum(seen.fixed, seen.moving).sum()) / total if total else 0.0)
+        first, second = seen.fixed * seen.fixed_inside, seen.moving * seen.moving_inside
+        total = float(first.sum() + second.sum())
+        dice.append(2 * float(np.minimum(first, second).sum()) / total if total else 0.0)
     return float(np.mean(dice))
 
 
@@ -135,6 +140,7 @@ def settings_of(options: Options, similarity: str) -> Settings:
         reg_weight=options.reg_weight,
         iterations=options.io_iterations,
         diffeomorphic=options.diffeo,
+        label_weight=_AUTO_LABELS if options.auto_seg is not None else Settings.label_weight,
         seed=options.seed,
     )
 
@@ -185,7 +191,8 @@ def _from_network(
     """The network's displacement (1, 3, *) in voxels of the work grid, and the sides with its features."""
     own = model.grid_for(pair.fixed.image.grid)
     seen = scene(pair.fixed.scaled, pair.moving.scaled, Transform((affine,)), own)
-    images = [torch.from_numpy(image)[None, None].to(device) for image in (seen.fixed, seen.moving)]
+    shown = (seen.fixed * seen.fixed_inside, seen.moving * seen.moving_inside)  # 0 outside, as in its training
+    images = [torch.from_numpy(image)[None, None].to(device) for image in shown]
     model = model.to(device)
     field = _as_field(model.displacement(*images), own)
     features = [_features(model.features(image), own, grid, device) for image in images]

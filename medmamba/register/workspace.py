@@ -18,11 +18,13 @@ from .warping import warp_image
 
 MOST_VOXELS = 6_000_000
 """Of a work grid: a head of 160 x 192 x 160 fits as it is. Larger images are worked on in larger voxels."""
+MARGIN = 6
+"""Voxels around the fixed image that belong to the work grid."""
 _COARSER = 1.5
 """Times the voxel edge, from which on an image is smoothed before it is sampled."""
 
 
-def work_grid(fixed: Grid) -> Grid:
+def view_grid(fixed: Grid) -> Grid:
     """The fixed image's voxels turned to the closest patient axes; too many are made fewer, the finest axis first."""
     grid = fixed.canonical()
     spacing, extent = np.array(grid.spacing), np.array(grid.spacing) * grid.shape
@@ -34,6 +36,20 @@ def work_grid(fixed: Grid) -> Grid:
         many = np.prod(extent / np.maximum(spacing, middle)) > MOST_VOXELS
         low, high = (middle, high) if many else (low, middle)
     return grid.resampled(np.maximum(spacing, high).tolist())
+
+
+def work_grid(fixed: Grid) -> Grid:
+    """`view_grid` with a margin, in which a field can go on beyond the edge of a tight crop."""
+    inner = view_grid(fixed)
+    x, y, z = (size + 2 * MARGIN for size in inner.shape)
+    affine = inner.affine.copy()
+    affine[:3, 3] = inner.world([[-MARGIN] * 3])[0]
+    return Grid((x, y, z), affine)
+
+
+def without_margin(array: NDArray[Any]) -> NDArray[Any]:
+    """What an array (X, Y, Z, ...) of the work grid holds on the `view_grid`."""
+    return array[(slice(MARGIN, -MARGIN),) * 3]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,15 +69,33 @@ class Scene:
     grid: Grid
     fixed: NDArray[np.float32]
     moving: NDArray[np.float32]
-    """(X, Y, Z), 0..1."""
-    inside: NDArray[np.bool_]
-    """Where the moving image reaches."""
+    """(X, Y, Z), 0..1. Beyond an image its edge goes on: a step to black there would be taken for anatomy."""
+    fixed_inside: NDArray[np.bool_]
+    moving_inside: NDArray[np.bool_]
+    """Where each image reaches."""
+
+    @property
+    def inside(self) -> NDArray[np.bool_]:
+        """Where both reach."""
+        return self.fixed_inside & self.moving_inside
 
 
 def scene(fixed: Volume, moving: Volume, transform: Transform, grid: Grid) -> Scene:
     """Both scaled images on a grid. Finer ones are smoothed before, so that nothing is lost between the samples."""
-    there = warp_image(_smoothed(moving, grid), transform, grid, "linear", 0.0)
-    return Scene(grid, onto(_smoothed(fixed, grid), grid), there.data, reach(moving.grid, transform, grid))
+    still = Transform(())
+    return Scene(
+        grid,
+        _sampled(_smoothed(fixed, grid), still, grid),
+        _sampled(_smoothed(moving, grid), transform, grid),
+        reach(fixed.grid, still, grid),
+        reach(moving.grid, transform, grid),
+    )
+
+
+def _sampled(volume: Volume, transform: Transform, grid: Grid) -> NDArray[np.float32]:
+    """Linear, the edge repeated outside."""
+    how = (sitk.sitkLinear, 0.0, sitk.sitkFloat32, True)
+    return array_of(sitk.Resample(volume.itk(), grid.reference(), transform.itk(), *how))
 
 
 def reach(moving: Grid, transform: Transform, grid: Grid) -> NDArray[np.bool_]:
@@ -73,8 +107,9 @@ def reach(moving: Grid, transform: Transform, grid: Grid) -> NDArray[np.bool_]:
 
 def sides(seen: Scene, pair: Pair, transform: Transform, guides: Guides, device: torch.device) -> Sides:
     """What the deformation works on; masks only where something is masked."""
-    fixed_mask = None if pair.fixed.mask is None else onto(pair.fixed.mask, seen.grid, "nearest", 0) > 0
-    moving_mask = seen.inside
+    fixed_mask, moving_mask = seen.fixed_inside, seen.moving_inside
+    if pair.fixed.mask is not None:
+        fixed_mask = fixed_mask & (onto(pair.fixed.mask, seen.grid, "nearest", 0) > 0)
     if pair.moving.mask is not None:
         moving_mask = moving_mask & (warp_image(pair.moving.mask, transform, seen.grid, "nearest", 0).data > 0)
 
@@ -90,7 +125,7 @@ def sides(seen: Scene, pair: Pair, transform: Transform, guides: Guides, device:
         fixed=tensor(seen.fixed),
         moving=tensor(seen.moving),
         spacing=seen.grid.spacing,
-        fixed_mask=None if fixed_mask is None else tensor(fixed_mask),
+        fixed_mask=None if fixed_mask.all() else tensor(fixed_mask),
         moving_mask=None if moving_mask.all() else tensor(moving_mask),
         fixed_labels=torch.cat([tensor(fixed) for fixed, _ in labels], 1) if labels else None,
         moving_labels=torch.cat([tensor(moving) for _, moving in labels], 1) if labels else None,

@@ -69,7 +69,7 @@ def test_the_report_tells_all(outcome: Outcome) -> None:
     assert dice[0] < dice[1] <= dice[2] + 0.01 and dice[2] > 0.85
     assert report["deformation"]["folding_percent"] == 0 and report["inverse_residual_mm"]["p95"] < 0.9
     assert {"read", "affine", "search", "optimise", "measure", "write", "all"} <= report["seconds"].keys()
-    assert report["peak_memory"] > 0 and report["similarity"]["same"] and report["options"]["seed"] == 0
+    assert report["peak_memory"] > 0 and report["similarity"]["same"] and report["identity"]["options"]["seed"] == 0
     assert report["fixed"]["modality"] == "mri" and report["software"]["SimpleITK"]
 
 

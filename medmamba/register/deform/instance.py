@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -24,10 +25,14 @@ _SIGMA = 1.0
 _STEP = 0.25
 """Of Adam, in voxels of the level."""
 _SQUARINGS = 5
-_PATIENCE, _PLATEAU = 12, 1e-4
-"""Iterations without a relative improvement of the loss by so much, after which a level is done."""
+_PATIENCE, _PLATEAU = 5, 1e-4
+"""Iterations without a relative improvement of the loss by so much, after which Adam goes on from the best iterate with
+a third of its step, and in the end the level is done."""
 _ATTEMPTS = 3
 """Reruns of the finest level with a higher weight before a folded field is smoothed instead."""
+_SMOOTHINGS = 20
+ALSO = {"lncc": ("mind",)}
+"""Similarities that err in different places: the mean of their velocities is better than either."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +73,7 @@ def _fields(motion: Tensor, shape: Shape, settings: Settings) -> _Fields:
 
 
 def _descend(
-    at: Level, motion: Tensor, settings: Settings, weight: float, progress: Callable[[int, float], None]
+    at: Level, motion: Tensor, settings: Settings, weight: float, progress: Callable[[int, int, float], None]
 ) -> tuple[Tensor, list[float]]:
     """Optimise one level from `motion` (its control points, control voxels); the best iterate and the losses."""
     shape: Shape = tuple(at.sides.fixed.shape[2:])  # type: ignore[assignment]
@@ -77,18 +82,22 @@ def _descend(
     free = (motion / unit).requires_grad_()
     adam = torch.optim.Adam([free], lr=_STEP)
     sides = both(at.sides, settings.similarity)
-    best, lowest, losses, stale = motion, torch.inf, [], 0
+    best, kept, lowest, losses, stale = motion, free.detach().clone(), torch.inf, [], 0
     for iteration in range(settings.iterations):
         now = _limited(smooth(free, [_SIGMA] * 3) * unit, spacing, settings.max_displacement_mm)
         loss = _loss(sides, _fields(now, shape, settings), settings, at) + weight * diffusion(now, spacing)
         value = float(loss.detach())
         losses.append(value)
-        progress(iteration + 1, value)
+        progress(iteration + 1, settings.iterations, value)
         stale = 0 if value < lowest - _PLATEAU * abs(lowest) or iteration == 0 else stale + 1
         if value < lowest:
-            best, lowest = now.detach(), value
+            best, kept, lowest = now.detach(), free.detach().clone(), value
         if stale >= _PATIENCE:
-            break
+            if adam.param_groups[0]["lr"] < _STEP / 10:
+                break
+            free = kept.clone().requires_grad_()
+            adam, stale = torch.optim.Adam([free], lr=adam.param_groups[0]["lr"] / 3), 0
+            continue
         adam.zero_grad()
         loss.backward()
         adam.step()
@@ -125,53 +134,82 @@ def optimise(
     start: (1, 3, X, Y, Z) a displacement to begin with (a network's, the discrete search's), taken for a velocity.
     progress: called in each iteration.
 
-    Where more than `settings.max_folding` percent of the mask fold, the finest level is run again with twice the
-    weight, then the field is smoothed. The same input gives the same field.
+    With several similarities (`settings.also`) each has its own solution, and the velocities are averaged. Where more
+    than `settings.max_folding` percent of the mask fold, the finest level is run again with twice the weight, then the
+    field is smoothed. The same input gives the same field.
     """
     torch.manual_seed(settings.seed)
     grids = shapes(sides)
-    weight = REG_WEIGHT[settings.similarity] if settings.reg_weight is None else settings.reg_weight
-    motion, losses, before = start, [], start
+    also = ALSO.get(settings.similarity, ()) if settings.also is None else settings.also
+    names = (settings.similarity, *also)
+    usual = REG_WEIGHT[settings.similarity]
+    factor = (usual if settings.reg_weight is None else settings.reg_weight) / usual
+    solutions = []
+    for name in names:
+        own = replace(settings, similarity=name, reg_weight=factor * REG_WEIGHT[name])
+        solutions.append(_solution(sides, own, grids, start, _told(progress, name, len(names) > 1)))
+    motion = torch.stack([solution.motion for solution in solutions]).mean(0)
+    losses = [curve for solution in solutions for curve in solution.losses]
+    warnings = list(dict.fromkeys(warning for solution in solutions for warning in solution.warnings))
+    motion, more = _smoothed(sides, settings, motion)
+    return _finished(sides, settings, motion, losses, warnings + more)
+
+
+@dataclass(frozen=True, eq=False)
+class _Solution:
+    motion: Tensor
+    """(1, 3, *controls) of the finest level, in control voxels."""
+    losses: list[list[float]]
+    warnings: list[str]
+
+
+def _solution(
+    sides: Sides, settings: Settings, grids: Sequence[Shape], start: Tensor | None, told: Progress
+) -> _Solution:
+    """The motion by one similarity, coarse to fine; run again with a higher weight where it folds."""
+    assert settings.reg_weight is not None
+    weight = settings.reg_weight
+    motion, before, losses = start, start, []
     for index, shape in enumerate(grids):
-        before = _on(motion, shape, sides.fixed)
-        motion, curve = _descend(level(sides, shape), before, settings, weight, _told(progress, index, grids, settings))
+        before, at = _on(motion, shape, sides.fixed), level(sides, shape)
+        progress = partial(told, f"level {index + 1} of {len(grids)}")
+        motion, curve = _descend(at, before, settings, weight, progress)
         losses.append(curve)
     assert motion is not None and before is not None
-    motion, warnings = _unfolded(sides, settings, grids[-1], before, motion, weight)
-    return _finished(sides, settings, motion, losses, warnings)
-
-
-def _told(
-    progress: Progress | None, index: int, grids: Sequence[Shape], settings: Settings
-) -> Callable[[int, float], None]:
-    name = f"level {index + 1} of {len(grids)}"
-    return lambda iteration, loss: progress(name, iteration, settings.iterations, loss) if progress else None
-
-
-def _unfolded(
-    sides: Sides, settings: Settings, shape: Shape, before: Tensor, motion: Tensor, weight: float
-) -> tuple[Tensor, list[str]]:
-    """The motion if its map folds no more than allowed; else a smoother one, and what was done about it."""
-    full = sides.fixed.shape[2:]
-
-    def folds(motion: Tensor) -> bool:
-        return folding_share(_map(motion, full, settings), sides.fixed_mask) > settings.max_folding
-
-    if not folds(motion):
-        return motion, []
-    at = level(sides, shape)
     for _ in range(_ATTEMPTS):
-        weight *= 2
+        if not _folds(sides, settings, motion):
+            break
+        weight = max(2 * weight, REG_WEIGHT[settings.similarity])
         before = smooth(before, [1.0] * 3)
-        motion, _ = _descend(at, before, settings, weight, lambda iteration, loss: None)
-        if not folds(motion):
-            return motion, [f"The field folded; a regularisation weight of {weight:g} made it smooth."]
+        motion, _ = _descend(at, before, settings, weight, lambda iteration, total, loss: None)
+    else:
+        return _Solution(motion, losses, [])  # what is left of the folds is smoothed away at the end
+    if weight == settings.reg_weight:
+        return _Solution(motion, losses, [])
+    warning = f"The field folded with {settings.similarity}; a regularisation weight of {weight:g} made it smooth."
+    return _Solution(motion, losses, [warning])
+
+
+def _folds(sides: Sides, settings: Settings, motion: Tensor) -> bool:
+    displacement = _map(motion, sides.fixed.shape[2:], settings)
+    return folding_share(displacement, sides.fixed_mask) > settings.max_folding
+
+
+def _smoothed(sides: Sides, settings: Settings, motion: Tensor) -> tuple[Tensor, list[str]]:
+    """The motion, smoothed (and in the end shortened) until its map folds no more than allowed."""
     rounds = 0
-    while folds(motion):
-        motion, rounds = smooth(motion, [1.0] * 3), rounds + 1
-        if rounds > 20:
-            motion = motion * 0.8
-    return motion, [f"The field folded even at a regularisation weight of {weight:g}, so it was smoothed afterwards."]
+    while _folds(sides, settings, motion):
+        rounds += 1
+        motion = smooth(motion, [1.0] * 3) * (1 if rounds <= _SMOOTHINGS else 0.8)
+    return motion, [f"The field folded, so it was smoothed {rounds} times afterwards."] if rounds else []
+
+
+def _told(progress: Progress | None, name: str, several: bool) -> Progress:
+    def told(where: str, iteration: int, total: int, loss: float) -> None:
+        if progress is not None:
+            progress(f"{name}, {where}" if several else where, iteration, total, loss)
+
+    return told
 
 
 def _finished(
@@ -193,8 +231,3 @@ def _finished(
         inverse_residual_mm=(mean, high),
         folding=folding_share(displacement, sides.fixed_mask),
     )
-
-
-def warm(settings: Settings, similarity: str) -> Settings:
-    """The same settings with another similarity and its own default weight."""
-    return replace(settings, similarity=similarity, reg_weight=None)

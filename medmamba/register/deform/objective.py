@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ...blocks.warp import warp
-from ..similarity import BY_NAME, mind_ssc, mse, soft_dice
+from ..similarity import BY_NAME, lncc, mind_ssc, mse, soft_dice
 from .fields import sample
 from .sides import Settings, Sides
 
@@ -18,48 +18,43 @@ WINDOW = 7
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """One image and what goes with it, all warped by the same field."""
+    """One image, or what describes it, and what goes with it: all warped by the same field."""
 
     image: Tensor
     mask: Tensor | None
     labels: Tensor | None
     points: Tensor | None
     features: Tensor | None
-    descriptor: Tensor | None
 
     def warped(self, field: Tensor | None) -> "Side":
         """The side read through a field; its points stay. Outside the image nothing counts."""
         if field is None:
             return self
-        kept = [part for part in (self.image, self.labels, self.features, self.descriptor) if part is not None]
-        parts = iter(sample(torch.cat(kept, dim=1), field).split([part.shape[1] for part in kept], dim=1))
-        image, labels, features, descriptor = (
-            None if part is None else next(parts) for part in (self.image, self.labels, self.features, self.descriptor)
-        )
-        assert image is not None
-        mask = torch.ones_like(self.image) if self.mask is None else self.mask
-        return Side(image, warp(mask, field.detach()), labels, self.points, features, descriptor)
+        parts = [part for part in (self.image, self.labels, self.features) if part is not None]
+        read = iter(sample(torch.cat(parts, dim=1), field).split([part.shape[1] for part in parts], dim=1))
+        image = next(read)
+        labels, features = (None if part is None else next(read) for part in (self.labels, self.features))
+        mask = torch.ones_like(self.image[:, :1]) if self.mask is None else self.mask
+        return Side(image, warp(mask, field.detach()), labels, self.points, features)
 
 
 def both(sides: Sides, similarity: str) -> tuple[Side, Side]:
-    """The fixed and the moving side, with MIND's descriptors where that is the similarity."""
-    fixed_mind, moving_mind = (
-        mind_ssc(image, MIND_RADIUS, MIND_DILATION) if similarity == "mind" else None
-        for image in (sides.fixed, sides.moving)
-    )
-    fixed = Side(
-        sides.fixed, sides.fixed_mask, sides.fixed_labels, sides.fixed_points, sides.fixed_features, fixed_mind
-    )
+    """The fixed and the moving side. MIND's descriptors are computed here, once, and warped as an image is."""
+
+    def image(image: Tensor) -> Tensor:
+        return mind_ssc(image, MIND_RADIUS, MIND_DILATION) if similarity == "mind" else image
+
+    fixed = Side(image(sides.fixed), sides.fixed_mask, sides.fixed_labels, sides.fixed_points, sides.fixed_features)
     moving = Side(
-        sides.moving, sides.moving_mask, sides.moving_labels, sides.moving_points, sides.moving_features, moving_mind
+        image(sides.moving), sides.moving_mask, sides.moving_labels, sides.moving_points, sides.moving_features
     )
     return fixed, moving
 
 
 def _similarity(name: str) -> Callable[..., Tensor]:
     if name == "lncc":
-        return lambda fixed, moving, mask: BY_NAME["lncc"](fixed, moving, mask, window=WINDOW)
-    return BY_NAME[name]
+        return lambda fixed, moving, mask: lncc(fixed, moving, mask, window=WINDOW)
+    return mse if name == "mind" else BY_NAME[name]
 
 
 def _at(field: Tensor | None, points: Tensor) -> Tensor:
@@ -76,11 +71,7 @@ def judge(sides: tuple[Side, Side], fields: tuple[Tensor | None, Tensor], settin
     """The loss of a pair of which each side is read through its field (None: as it is), points and smoothness apart."""
     fixed, moving = (side.warped(field) for side, field in zip(sides, fields, strict=True))
     mask = moving.mask if fixed.mask is None else fixed.mask if moving.mask is None else fixed.mask * moving.mask
-    if settings.similarity == "mind":
-        assert fixed.descriptor is not None and moving.descriptor is not None
-        loss = mse(fixed.descriptor, moving.descriptor, mask)
-    else:
-        loss = _similarity(settings.similarity)(fixed.image, moving.image, mask)
+    loss = _similarity(settings.similarity)(fixed.image, moving.image, mask)
     if fixed.labels is not None and moving.labels is not None:
         loss = loss + settings.label_weight * (1 + soft_dice(fixed.labels, moving.labels))
     if fixed.features is not None and moving.features is not None:

@@ -34,8 +34,11 @@ class Settings:
 
     similarity: str = "lncc"
     """A name of `medmamba.register.similarity.BY_NAME`."""
+    also: tuple[str, ...] | None = None
+    """Similarities whose own solutions are averaged with it; None: MIND with LNCC, else nothing."""
     reg_weight: float | None = None
-    """How smooth the field must be: weight of the diffusion of the velocity (or displacement)."""
+    """How smooth the field must be: weight of the diffusion of the velocity (or displacement). Those of `also`
+    change in proportion."""
     iterations: int = 50
     """Of the instance optimisation, on each level."""
     diffeomorphic: bool = True

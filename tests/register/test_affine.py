@@ -42,7 +42,8 @@ def test_recovers_an_affine_map(same):
     fixed, moving, truth = _pair(_AFFINE, (lambda x: x) if same else lambda x: np.sin(1.2 * x))
     found = align(fixed, moving, same_modality=same)
     assert found.rejected is None and found.metric_after < found.metric_before
-    assert _error(found.transform.matrix, truth, fixed.grid) < 1.0 < _error(np.eye(4), truth, fixed.grid)
+    before = _error(np.eye(4), truth, fixed.grid)
+    assert _error(found.transform.matrix, truth, fixed.grid) < 1.2 < before / 3  # 1.2 mm is the shortest edge
 
 
 def test_rigid_stays_rigid_and_the_same_twice():

@@ -59,7 +59,7 @@ def down(x: Tensor, shape: Sequence[int]) -> Tensor:
 
 
 def level(sides: Sides, shape: Shape) -> Level:
-    """The pair on a grid of that size. Masks keep the voxels that are at least half inside; points move along."""
+    """The pair on a grid of that size. Masks keep the voxels that are wholly inside; points move along."""
     full = sides.fixed.shape[2:]
     ratio = [new / old for old, new in zip(full, shape, strict=True)]
     x, y, z = (spacing / r for spacing, r in zip(sides.spacing, ratio, strict=True))
@@ -68,7 +68,7 @@ def level(sides: Sides, shape: Shape) -> Level:
         return None if value is None else down(value, shape)
 
     def mask(value: Tensor | None) -> Tensor | None:
-        return None if value is None else (down(value, shape) >= 0.5).to(value.dtype)
+        return None if value is None else (down(value, shape) > 0.99).to(value.dtype)
 
     def points(value: Tensor | None) -> Tensor | None:
         return None if value is None else (value + 0.5) * value.new_tensor(ratio) - 0.5

@@ -35,7 +35,8 @@ class Side:
         image = next(read)
         labels, features = (None if part is None else next(read) for part in (self.labels, self.features))
         mask = torch.ones_like(self.image[:, :1]) if self.mask is None else self.mask
-        return Side(image, warp(mask, field.detach()), labels, self.points, features)
+        whole = (warp(mask, field.detach()) > 0.99).to(mask.dtype)  # nothing of what is masked out may bleed in
+        return Side(image, whole, labels, self.points, features)
 
 
 def both(sides: Sides, similarity: str) -> tuple[Side, Side]:

@@ -127,3 +127,23 @@ def test_original_arguments_are_renamed():
 def test_original_arguments_that_cannot_be_met_are_named(kwargs):
     with pytest.raises(ConfigError, match=next(iter(kwargs))):
         original_arguments("MambaMorph", kwargs)
+
+
+def test_symmetric_means_that_swapping_the_images_turns_the_velocity_round():
+    torch.manual_seed(0)
+    network = MambaMorph(embed_dim=24, stages=2, symmetric=True).eval()
+    torch.nn.init.normal_(network.reg_head[0].weight, 0, 0.2)
+    plain = MambaMorph(embed_dim=24, stages=2).eval()
+    plain.load_state_dict(network.state_dict())
+    images = torch.rand(2, 1, 1, 16, 16, 24)
+    with torch.no_grad():
+        there, back = network(*images)[1], network(*images.flip(0))[1]
+        one_way, other_way = plain(*images)[1], plain(*images.flip(0))[1]
+    assert there.abs().max() > 0.1
+    torch.testing.assert_close(there, -back)
+    torch.testing.assert_close(there, (one_way - other_way) / 2, rtol=1e-4, atol=1e-4)
+
+
+def test_symmetric_needs_a_velocity():
+    with pytest.raises(ConfigError, match="without a velocity"):
+        MambaMorph(symmetric=True, diffeomorphic=False)

@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from medmamba.cli import app
 from medmamba.errors import ConfigError, DataError
 from medmamba.files import read_json, write_json
 from medmamba.nnunet import checkpoints, host, trainers
@@ -16,6 +18,7 @@ from medmamba.nnunet.registration.trainer import RegistrationTrainer
 from medmamba.nnunet.training import make_trainer, train
 from medmamba.nnunet.watching.history import HistoryFile, read_history
 from medmamba.predict.loading import load
+from medmamba.register import Options, register
 from medmamba.register.trained import load_model
 from tests.nnunet.small_runs import PLAIN, Reports, options
 
@@ -61,6 +64,18 @@ def test_validation_scores_pairs_before_and_after(fold: Path) -> None:
     found = validate(fold, device="cpu")
     assert found is not None and found.cases == 1
     assert found.dice == {"shell": row["after"][0], "core": row["after"][1]}
+
+
+def test_the_trained_network_registers_from_a_bundle(fold: Path, workplace: Path, tmp_path: Path) -> None:
+    bundle = tmp_path / "morph.tar"
+    told = CliRunner().invoke(app, ["bundle", "export", "--model", str(fold.parent), "--out", str(bundle)])
+    assert told.exit_code == 0, told.output
+    images = workplace / "raw" / DATASET / "imagesTr"
+    how = Options(model=str(bundle), affine="none", deform="net")
+    found = register(images / "c0_0000.nii.gz", images / "c1_0000.nii.gz", tmp_path / "result", how)
+    assert found.exit_code in (0, 3)  # two steps of training need not be of use
+    assert (tmp_path / "result/transform.h5").is_file()
+    assert load_model(bundle).digest in (tmp_path / "result/report.json").read_text()
 
 
 def test_a_run_resumed_is_the_run_undisturbed(

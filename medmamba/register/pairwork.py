@@ -183,13 +183,13 @@ class PairWork:
         grid, fixed = view_grid(self.pair.fixed.image.grid), self.pair.fixed.image.grid
         labels = None
         if measure.fixed_labels is not None and measure.moving_labels is not None:
-            warped = warp_labels(measure.moving_labels, result.transform, fixed, "nearest")
-            labels = (onto(measure.fixed_labels, grid, "nearest", 0), onto(warped, grid, "nearest", 0))
+            ours = warp_labels(measure.moving_labels, result.transform, fixed, "nearest")
+            labels = (onto(measure.fixed_labels, grid, "nearest", 0), onto(ours, grid, "nearest", 0))
         changes = onto(Volume(result.jacobian, fixed), grid, "nearest", 1)
         displacement = Transform(result.transform.fields).displacement_on(grid).displacement
         before, after = (np.where(one.moving_inside, one.moving, 0) for one in (start, kept[1]))
-        pictures = (without_margin(array) for array in (start.fixed, before, after))
-        return View(grid, *pictures, displacement, changes, labels)
+        shown, moving, warped = (without_margin(array) for array in (start.fixed, before, after))
+        return View(grid, shown, moving, warped, displacement, changes, labels)
 
 
 def title_of(pair: Pair, found: Found) -> str:

@@ -100,9 +100,10 @@ def affine_stage(pair: Pair, options: Options, guides: Guides, grid: Grid, cours
     found = aligned(True) if same else first
     if not guides.labels:
         return found, same
-    painted = [_painted(volumes) for volumes in zip(*guides.labels, strict=True)]
-    how: dict[str, Any] = {"kind": options.affine, "init": options.init, "same_modality": True}
-    of_labels = align(*painted, start=pair.start, seed=options.seed, **how)
+    first_labels, second_labels = (_painted(volumes) for volumes in zip(*guides.labels, strict=True))
+    of_labels = align(
+        first_labels, second_labels, options.affine, options.init, True, start=pair.start, seed=options.seed
+    )
     return max(found, of_labels, key=lambda result: _agreement(guides, result.transform, grid)), same
 
 

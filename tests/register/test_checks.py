@@ -144,7 +144,7 @@ def test_warned(files: Files, tmp_path: Path) -> None:
     pair = read({"fixed": write(tmp_path / "l.nii.gz", affine=mirrored), "moving": files["moving"]})
     assert "left hand" in pair.warnings[0]
     image = nibabel.load(files["fixed"])
-    image.set_qform(image.affine + [[0, 0, 0, 30], [0] * 4, [0] * 4, [0] * 4], 1)
+    image.set_qform(image.affine + np.array([[0, 0, 0, 30], [0] * 4, [0] * 4, [0] * 4]), 1)
     nibabel.save(image, tmp_path / "forms.nii.gz")
     assert "forms.nii.gz" in read({"fixed": tmp_path / "forms.nii.gz", "moving": files["moving"]}).warnings[0]
     half = save(tmp_path / "m.nii.gz", np.ones((10, 10, 10), np.uint8), centred((4.0, 4.0, 4.0), (10, 10, 10)))

@@ -40,7 +40,12 @@ def test_a_small_bright_thing_in_much_background_is_seen() -> None:
 
 @pytest.mark.parametrize(
     ("contrast", "same"),
-    [(lambda m: m, True), (np.sqrt, True), (lambda m: 1 - m, False), (lambda m: np.sin(2 * np.pi * m) / 2 + 0.5, False)],
+    [
+        (lambda m: m, True),
+        (np.sqrt, True),
+        (lambda m: 1 - m, False),
+        (lambda m: np.sin(2 * np.pi * m) / 2 + 0.5, False),
+    ],
 )
 def test_contrasts(tissue: np.ndarray, contrast: object, same: bool) -> None:
     noise = np.random.default_rng(1).normal(0, 0.02, tissue.shape)

@@ -96,7 +96,7 @@ def export(
     from medmamba.bundle.signing import signer
     from medmamba.data.folders import folders
     from medmamba.nnunet.folds.parse import parse_folds
-    from medmamba.nnunet.loaded import load_folder
+    from medmamba.nnunet.loaded import load_folder, registers
     from medmamba.predict.loading import FINAL
 
     places = folders(data_root)
@@ -105,7 +105,7 @@ def export(
     key = signer(sign, hmac_key)
     folder = trained_model(model, places)
     chosen = None if folds is None else parse_folds(folds)
-    if registration.registers(folder):
+    if registers(folder):
         _written(out, registration.export(folder, out, wording, key, chosen, checkpoint), False)
         return
     file = checkpoint or FINAL

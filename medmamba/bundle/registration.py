@@ -6,22 +6,15 @@ from pathlib import Path
 from ..files import read_json
 from ..networks import info
 from ..nnunet import checkpoints
-from ..nnunet.plans import carried_network, resolve
 from ..register.trained import checkpoint_of_folds, described, load_results, note_of
 from .card import Card
 from .facts import facts_of_folds
 from .layout import CARD, serialise, weight_name
 from .loading import load_registration
-from .packing import Wording, make_card, training_data, versions
+from .packing import Facts, Wording, make_card, training_data, versions
 from .signing import Sign
 from .weights import serialise_weights, without_aliases
 from .writing import require_free, write
-
-
-def registers(folder: Path) -> bool:
-    """Whether a results folder TRAINER__PLANS__CONFIGURATION holds a registration network."""
-    network = carried_network(resolve(read_json(folder / "plans.json"), folder.name.rpartition("__")[2]))
-    return network is not None and info(network).task == "registration"
 
 
 def export(
@@ -43,18 +36,25 @@ def export(
     when the target cannot be written.
     """
     require_free(Path(target))
-    said = wording or Wording()
     files = checkpoint_of_folds(folder, folds, checkpoint)
     model = load_results(folder, folds, checkpoint)
+    facts = facts_of_folds(folder, files, read_json(folder / "dataset.json"))
+    content = [(CARD, serialise(_card(folder, list(files), facts, wording or Wording()).model_dump()))]
+    for fold, network in zip(files, model.networks, strict=True):
+        state = checkpoints.read(files[fold])["network_weights"]
+        content.append((weight_name(fold), serialise_weights(without_aliases(network, state, f"Fold {fold}"))))
+    return write(Path(target), content, facts.created, sign, load_registration)
+
+
+def _card(folder: Path, folds: Sequence[str], facts: Facts, wording: Wording) -> Card:
     plans, dataset = read_json(folder / "plans.json"), read_json(folder / "dataset.json")
     configuration = folder.name.rpartition("__")[2]
     name, arguments, _ = described(plans, configuration)
-    facts = facts_of_folds(folder, files, dataset)
     data = str(plans.get("dataset_name", "unknown"))
-    card: Card = make_card(
+    return make_card(
         {
-            "name": said.name or f"{data} {name} {configuration}",
-            "version": said.version,
+            "name": wording.name or f"{data} {name} {configuration}",
+            "version": wording.version,
             "task": "reg",
             "network": name,
             "network_class": info(name).class_path,
@@ -62,17 +62,12 @@ def export(
             "registration": note_of(plans),
             "configuration": configuration,
             "trainer": info(name).trainer or "",
-            "folds": list(files),
-            "intended": said.intended,
-            "training_data": list(said.training_data) or [training_data(data, dataset)],
-            "licence": said.licence,
+            "folds": list(folds),
+            "intended": wording.intended,
+            "training_data": list(wording.training_data) or [training_data(data, dataset)],
+            "licence": wording.licence,
             "seeds": dict(facts.seeds),
             "metrics": {fold: dict(found) for fold, found in facts.metrics.items()},
             "software": versions(),
         }
     )
-    content = [(CARD, serialise(card.model_dump()))]
-    for fold, network in zip(files, model.networks, strict=True):
-        state = checkpoints.read(files[fold])["network_weights"]
-        content.append((weight_name(fold), serialise_weights(without_aliases(network, state, f"Fold {fold}"))))
-    return write(Path(target), content, facts.created, sign, load_registration)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..errors import ConfigError, DataError
 from ..files import read_json
+from ..networks import info
 from ..predict.recipe import LoadedModel
 from . import checkpoints, presets
 from . import plans as network_plans
@@ -60,6 +61,13 @@ def load_folder(
             label_map=_label_map(folder, plans),
             previous=_previous(folder, recipe.previous_stage if earlier_stage else None, folds, checkpoint),
         )
+
+
+def registers(folder: Path) -> bool:
+    """Whether a results folder TRAINER__PLANS__CONFIGURATION is a registration network's."""
+    whole = network_plans.resolve(read_json(folder / "plans.json"), folder.name.rpartition("__")[2])
+    network = network_plans.carried_network(whole)
+    return network is not None and info(network).task == "registration"
 
 
 def checkpoint_files(folder: Path, folds: Folds, checkpoint: str) -> list[Path]:

@@ -9,12 +9,13 @@ import torch
 import medmamba.bundle
 from medmamba.bundle.loading import load_registration, load_registration_model
 from medmamba.bundle.packing import Wording
-from medmamba.bundle.registration import export, registers
+from medmamba.bundle.registration import export
 from medmamba.bundle.verify import verify
 from medmamba.errors import BundleError, ConfigError, DataError
 from medmamba.files import read_json, write_json
 from medmamba.networks import create
 from medmamba.nnunet import plans as network_plans
+from medmamba.nnunet.loaded import registers
 from medmamba.register.trained import load_model
 from tests.bundle.made import change, results_folder
 from tests.nnunet import plans_by_hand

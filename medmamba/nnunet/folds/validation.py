@@ -14,12 +14,11 @@ from nnunetv2.inference.export_prediction import resample_and_save
 
 from ... import runtime
 from ...errors import DataError
-from ...files import read_json, replacing
-from ...networks import info
+from ...files import replacing
 from .. import checkpoints, host
 from ..batches import BatchError, OnCase, attempt
+from ..loaded import registers
 from ..model import Model, Running
-from ..plans import carried_network, resolve
 from . import held_out, scoring
 from .parse import Fold
 
@@ -78,12 +77,6 @@ def validate(
     if barrier is not None:
         barrier()
     return work.score(failures) if rank == 0 else None
-
-
-def registers(model: Path) -> bool:
-    """Whether a model folder's network registers images: then pairs are validated."""
-    network = carried_network(resolve(read_json(model / "plans.json"), model.name.rpartition("__")[2]))
-    return network is not None and info(network).task == "registration"
 
 
 def _of_pairs(

@@ -18,7 +18,8 @@ def lncc(fixed: Tensor, warped: Tensor, mask: Tensor | None = None, window: int 
     ``cross^2 / (variance * variance + epsilon)`` of sums over the window.
 
     fixed, warped: (B, C, *spatial). mask: (B or 1, 1, *spatial), the voxels that count. Then a window has the voxels
-    inside the mask alone: neither the edge of a crop nor a hole in it looks like structure.
+    inside the mask alone: neither the edge of a crop nor a hole in it looks like structure. `epsilon` is for windows
+    without a mask; with one, what varies less than noise counts little.
     """
     if mask is not None:
         return _masked(fixed, warped, mask.to(fixed.dtype), window)

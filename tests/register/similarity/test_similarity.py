@@ -140,9 +140,11 @@ def test_nmi_of_an_image_with_its_negative_is_that_with_itself():
 def test_descriptors_ignore_gain_and_offset(gain, offset):
     image = _blobs()
     assert torch.allclose(mind_ssc(image), mind_ssc(gain * image + offset), atol=1e-6)
+    assert lncc(image, gain * image, epsilon=1e-12).item() == pytest.approx(-1, abs=1e-6)
     inside = torch.zeros_like(image)
-    inside[:, :, 4:-4, 4:-4, 4:-4] = 1  # an offset makes an edge with the zeros around the image
-    assert lncc(image, gain * image + offset, inside, epsilon=1e-12).item() == pytest.approx(-1, abs=1e-6)
+    inside[:, :, 4:-4, 4:-4, 4:-4] = 1  # without it an offset makes an edge with the zeros around the image
+    alike = lncc(image, image, inside).item()
+    assert alike < -0.8 and lncc(image, image + offset, inside).item() == pytest.approx(alike, abs=1e-6)
 
 
 def test_descriptor_of_a_constant_image_is_finite():

@@ -69,7 +69,7 @@ class Objective:
             warped = self.warped(torch.cat([images[moving], labels[moving]], dim=1), displacement)
             mask = whole[fixed] * (warp(whole[moving], displacement.detach()) > _KNOWN) if whole else None
             for name in self.similarities:
-                found.setdefault(name, []).append(BY_NAME[name](images[fixed], warped[:, :1], mask))
+                found.setdefault(name, []).append(_each(name, images[fixed], warped[:, :1], mask))
             if self._overlap:
                 found.setdefault("dice", []).append(soft_dice(labels[fixed], warped[:, 1:]))
         terms = {name: torch.stack(ways_of).mean() for name, ways_of in found.items()}
@@ -104,6 +104,13 @@ def _shrunk(inside: Tensor) -> Tensor:
     Otherwise a network would learn to lay the edges of the fields of view on each other.
     """
     return (-F.max_pool3d(-inside, 2 * _NEIGHBOURS + 1, 1, _NEIGHBOURS) > _KNOWN).to(inside.dtype)
+
+
+def _each(name: str, fixed: Tensor, warped: Tensor, mask: Tensor | None) -> Tensor:
+    """A similarity's mean over the samples, each by its own mask, so that a batch may be shared by processes."""
+    assert mask is not None, "there are similarities, so there are masks"
+    pairs = zip(*(part.split(1) for part in (fixed, warped, mask)), strict=True)
+    return torch.stack([BY_NAME[name](*pair) for pair in pairs]).mean()
 
 
 def _near(soft: Tensor) -> Tensor:

@@ -81,6 +81,17 @@ class RegistrationTrainer(MedMambaTrainer):
         name = choose(self.pairing.fixed_channel == self.pairing.moving_channel)
         return losses.model_copy(update={name: 1.0})
 
+    @property
+    def compares(self) -> bool:
+        """Whether read-out features are asked of the network: labels are to shape them."""
+        return self.losses.contrastive > 0 and bool(self.pairing.labels)
+
+    def configure_optimizers(self) -> tuple[torch.optim.Optimizer, Any]:
+        head = getattr(self.module(), "read_out_head", None)
+        if head is not None and not self.compares:
+            head.requires_grad_(False)  # several processes would wait for its gradient
+        return super().configure_optimizers()
+
     def trial_inputs(self) -> tuple[Tensor, ...]:
         shape = (1, 1, *self.configuration_manager.patch_size)
         return torch.ones(shape, device=self.device), torch.ones(shape, device=self.device)
@@ -144,7 +155,7 @@ class RegistrationTrainer(MedMambaTrainer):
 
     def loss_of(self, data: Tensor, target: Tensor) -> Tensor:
         fixed, moving, *_ = data.split(1, dim=1)
-        outputs = self.network(moving, fixed, self.losses.contrastive > 0)
+        outputs = self.network(moving, fixed, self.compares)
         return self.objective(outputs, data, target)
 
     def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
@@ -152,7 +163,7 @@ class RegistrationTrainer(MedMambaTrainer):
         torch.manual_seed(random_words(self.progress.seed, Phase.VALIDATION)[0])  # a loss may draw voxels
         with torch.no_grad():
             fixed, moving, *_ = data.split(1, dim=1)
-            outputs = self.module()(moving, fixed, self.losses.contrastive > 0)
+            outputs = self.module()(moving, fixed, self.compares)
             terms = self.objective.terms(outputs, data, target)
             loss = self.objective(outputs, data, target)
             found = {"loss": float(loss), "terms": {name: float(term) for name, term in terms.items()}}

@@ -56,7 +56,12 @@ def losses_of(processes: Any, place: Path, count: int, number: int = PLAIN, **ch
 
 @pytest.mark.parametrize(
     ("number", "changes"),
-    [(PLAIN, {}), (PLAIN, {"accumulate": 2}), (PLAIN, {"recompute": True}), (REGIONS, {"network": "segmamba"})],
+    [
+        (PLAIN, {}),
+        (PLAIN, {"accumulate": 2}),
+        (PLAIN, {"recompute": True}),
+        (REGIONS, {"network": "segmamba"}),
+    ],
 )
 def test_two_processes_learn_what_one_learns(
     processes: Any, tmp_path: Path, number: int, changes: dict[str, Any]
@@ -73,10 +78,17 @@ def test_two_processes_learn_what_one_learns(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("network", ["umamba-enc", "segmamba-v2", "lightm-unet", "vivim"])
-def test_every_network_trains_on_two_processes(processes: Any, tmp_path: Path, network: str) -> None:
+@pytest.mark.parametrize(
+    ("network", "preset"),
+    [
+        *((network, "small") for network in ("umamba-enc", "segmamba-v2", "lightm-unet", "vivim", "mambamorph")),
+        ("mambamorph", "unlabelled"),
+    ],
+)
+def test_every_network_trains_on_two_processes(processes: Any, tmp_path: Path, network: str, preset: str) -> None:
     """No parameter may be left without a gradient: the processes would wait for it for ever."""
-    assert len(losses_of(processes, tmp_path, 2, network=network, patch_size=None, epochs=1, iterations=2)) == 3
+    how = {"network": network, "preset": preset, "patch_size": None, "epochs": 1, "iterations": 2}
+    assert len(losses_of(processes, tmp_path, 2, **how)) == 3
 
 
 def test_runs_in_a_row(processes: Any, tmp_path: Path) -> None:

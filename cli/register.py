@@ -147,7 +147,7 @@ def pair(
             typer.echo(ctx.get_help())
             raise typer.Exit
         raise ConfigError(f"--{missing} is missing.", "`medmamba register --fixed F --moving M --out FOLDER`.")
-    from medmamba.register.options import Inputs
+    from medmamba.register.pair.options import Inputs
 
     names = ("fixed_seg", "moving_seg", "fixed_mask", "moving_mask", "fixed_points", "moving_points", "init_transform")
     inputs = Inputs(**{name: given[name] for name in names})
@@ -193,7 +193,7 @@ def batch(
 def _options(given: dict[str, Any]) -> "Options":
     from dataclasses import fields
 
-    from medmamba.register.options import Options
+    from medmamba.register.pair.options import Options
 
     return Options(**{field.name: given[field.name] for field in fields(Options)})
 

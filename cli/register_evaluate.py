@@ -11,9 +11,9 @@ from . import options
 from .screen import print_json, print_table
 
 if TYPE_CHECKING:
-    from medmamba.register.evaluation_report import EvaluationReport
+    from medmamba.register.evaluation.predictions import Places
+    from medmamba.register.evaluation.report import EvaluationReport
     from medmamba.register.pairs import Pair
-    from medmamba.register.predictions import Places
 
 _COLUMNS = ("measure", "mean", "95 % interval", "least", "median", "largest", "pairs")
 _AGAINST = ("against", "measure", "difference", "95 % interval", "higher on", "p")
@@ -56,7 +56,7 @@ def evaluate(
     Dice than `nearest` on small structures, so compare only like with like. Every pair must have its transform.
     """
     from medmamba.files import write_json
-    from medmamba.register.evaluate_folder import evaluate_folder
+    from medmamba.register.evaluation.folder import evaluate_folder
 
     for option, value, known in (
         ("--label-interp", label_interp, ("linear", "nearest")),
@@ -84,7 +84,7 @@ def _truth(
     """Where truth lies, and the dataset.json that may list pairs."""
     from dataclasses import replace
 
-    from medmamba.register.predictions import Places
+    from medmamba.register.evaluation.predictions import Places
 
     if (dataset is None) == (not labels):
         raise ConfigError("Which labels?", "Give either --dataset NAME or --labels FOLDER.")
@@ -107,8 +107,8 @@ def _truth(
 
 def _pairs(pairs: Path | None, listed: Path | None, pred: Path) -> "tuple[Pair, ...]":
     from medmamba.files import read_json
+    from medmamba.register.evaluation.predictions import pairs_in
     from medmamba.register.pairs import pairs_of, read_pairs
-    from medmamba.register.predictions import pairs_in
 
     if pairs is not None:
         return read_pairs(pairs)

@@ -11,9 +11,9 @@ import typer
 from .screen import print_json, print_table
 
 if TYPE_CHECKING:
-    from medmamba.register.batch import BatchWatcher, PairReport, Summary
-    from medmamba.register.options import Inputs, Options
-    from medmamba.register.run import Outcome
+    from medmamba.register.pair.batch import BatchWatcher, PairReport, Summary
+    from medmamba.register.pair.options import Inputs, Options
+    from medmamba.register.pair.run import Outcome
 else:
     BatchWatcher = object  # commands import medmamba's parts only when they run; every method of it is here
 
@@ -126,7 +126,7 @@ class Screen(BatchWatcher):
 def run_pair(fixed: Path, moving: Path, out: Path, options: "Options", inputs: "Inputs", as_json: bool) -> int:
     """Register, show, and return the exit code. Asked to stop, it ends at the next step and leaves nothing."""
     from medmamba.register import register
-    from medmamba.register.batch import Stopping
+    from medmamba.register.pair.batch import Stopping
     from medmamba.stopping import stop_requests
 
     with stop_requests() as stop, Screen(as_json) as screen:
@@ -141,7 +141,7 @@ def run_pair(fixed: Path, moving: Path, out: Path, options: "Options", inputs: "
 
 def run_batch(pairs: Path, out: Path, options: "Options", as_json: bool) -> None:
     """Register a list, and show."""
-    from medmamba.register.batch import run, tasks_of
+    from medmamba.register.pair.batch import run, tasks_of
 
     tasks = tasks_of(pairs)
     with Screen(as_json) as screen:

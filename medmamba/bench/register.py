@@ -17,7 +17,7 @@ import torch
 
 from .. import runtime
 from ..errors import ConfigError
-from ..register.evaluation import score
+from ..register.evaluation.scoring import score
 from ..register.images import read_image
 from ..register.similarity import BY_NAME
 from ..register.transforms.files import read

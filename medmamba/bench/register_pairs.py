@@ -10,12 +10,12 @@ from nibabel.orientations import apply_orientation, io_orientation
 from numpy.typing import NDArray
 
 from ..errors import ConfigError
-from ..register.evaluation import Truth
+from ..register.evaluation.predictions import find_case
+from ..register.evaluation.scoring import Truth
 from ..register.grid import Grid
 from ..register.images import Volume, read_image, read_labels, write_image
 from ..register.pairs import Pair, case_name, read_pairs
 from ..register.points import read_points
-from ..register.predictions import find_case
 from .register_options import RegisterOptions
 
 _ENDINGS = (".nii.gz", ".nii", ".mha", ".nrrd")

@@ -52,9 +52,9 @@ def _timed(once: Callable[[Mapping[str, str]], tuple[Callable[[], Transform], st
 
 def _ours(job: Job) -> Callable[[Mapping[str, str]], tuple[Callable[[], Transform], str]]:
     """`medmamba register` with all its outputs. Models are read once, as in a batch, before the first pair."""
-    from ..register.models import Models
-    from ..register.options import Options
-    from ..register.run import register
+    from ..register.pair.models import Models
+    from ..register.pair.options import Options
+    from ..register.pair.run import register
 
     name = job["method"]
     model = job["model"] if "net" in name else None

@@ -8,8 +8,8 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .options import Inputs, Options
-    from .run import Outcome, register
+    from .pair.options import Inputs, Options
+    from .pair.run import Outcome, register
 
 __all__ = ["Inputs", "Options", "Outcome", "register"]
 
@@ -17,11 +17,11 @@ __all__ = ["Inputs", "Options", "Outcome", "register"]
 def __getattr__(name: str) -> Any:
     """The names above, loaded when they are asked for: the parts of this package are used without them, too."""
     if name in ("Inputs", "Options"):
-        from . import options
+        from .pair import options
 
         return getattr(options, name)
     if name in ("Outcome", "register"):
-        from . import run
+        from .pair import run
 
         return getattr(run, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from .options import Modality
+from .pair.options import Modality
 
 CT_RANGE = (-1000.0, 1000.0)
 _AIR = -500.0

@@ -13,7 +13,7 @@ from ..blocks.warp import integrate, warp
 from ..errors import DataError
 from .deform.fields import compose
 from .grid import Grid
-from .options import Modality
+from .pair.options import Modality
 
 Triple = tuple[float, float, float]
 

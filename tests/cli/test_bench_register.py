@@ -7,7 +7,7 @@ import pytest
 from medmamba.bench import register as bench
 from medmamba.bench.register_options import RegisterOptions
 from medmamba.bench.register_report import RegisterReport, Row, Timing
-from medmamba.register.evaluation import LabelScore, PairScore
+from medmamba.register.evaluation.scoring import LabelScore, PairScore
 
 ABOUT = {"device": "a CPU", "threads": 2, "date": "today", "versions": {"torch": "2"}}
 

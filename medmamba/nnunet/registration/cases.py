@@ -14,7 +14,7 @@ from torch import Tensor
 from ...register.grid import Grid
 from ...register.images import Volume
 from ...register.intensity import scheme_of
-from ...register.options import Modality
+from ...register.pair.options import Modality
 from ..loop.stream import blame
 from . import alignment
 from .space import space_of

@@ -47,7 +47,7 @@ class Settings:
     """Judge both directions, so that swapping fixed and moving gives about the inverse."""
     label_weight: float = 1.0
     point_weight: float = 0.1
-    feature_weight: float = 1.0
+    feature_weight: float = 12.0
     """Weights of labels (soft Dice), points (mean squared distance, mm) and features, where the sides have them."""
     max_displacement_mm: float | None = None
     """No voxel moves further than this."""

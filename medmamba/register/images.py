@@ -29,7 +29,6 @@ _REMEDIES = {
     "dimensions": "Registration takes volumes of three axes. A displacement field is no image: give it as transform.",
     "reader-refuses": "Write it again as NIfTI-1 with three axes and right angles.",
     "data-type": "Write it with one real number a voxel.",
-    "missing-file": "Check the path.",
 }
 
 
@@ -160,7 +159,9 @@ def array_of(image: Any) -> NDArray[Any]:
 
 def _load(path: Path) -> volumes.Volume:
     series = path.is_dir()
-    if not series and path.exists() and not path.name.lower().endswith(ENDINGS):
+    if not path.exists():
+        raise DataError(f"{path} is not there.", "Check the path.")
+    if not series and not path.name.lower().endswith(ENDINGS):
         problem = f"{path} has no ending of an image that can be registered."
         raise DataError(problem, f"Give one of {', '.join(ENDINGS)}, or a folder with a DICOM series.")
     try:

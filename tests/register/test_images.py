@@ -76,7 +76,7 @@ def other(path: Path, array: np.ndarray) -> None:
 
 
 BAD: dict[str, tuple[str, Callable[[Path], object]]] = {
-    "gone.nii.gz": ("file is missing", lambda path: None),
+    "gone.nii.gz": ("is not there", lambda path: None),
     "empty.nii.gz": ("0 bytes", lambda path: path.write_bytes(b"")),
     "text.txt": ("no ending of an image", lambda path: path.write_text("hello")),
     "page.nii.gz": ("web page", lambda path: path.write_text("<!doctype html>")),

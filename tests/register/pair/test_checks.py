@@ -98,7 +98,7 @@ REFUSED: dict[str, tuple[Callable[[Files], Files], str]] = {
     "constant": (broken("moving", np.full(SHAPE, 7, np.int16)), "7 everywhere"),
     "no spacing": (no_spacing, "voxel|spacing"),
     "truncated": (truncated, "truncated|damaged|ends"),
-    "missing": (lambda files: files | {"fixed": Path("gone.nii.gz")}, "gone.nii.gz does not exist|gone"),
+    "missing": (lambda files: files | {"fixed": Path("gone.nii.gz")}, "gone.nii.gz is not there"),
     "empty mask": (broken("fixed_mask", BLANK), "empty mask"),
     "mask elsewhere": (broken("fixed_mask", BLANK + 1, AWAY), "lies outside of"),
     "empty labels": (broken("moving_seg", BLANK), "no label but the background"),

@@ -178,7 +178,7 @@ BAD = {
     "an image for a transform": (changed(WARP, transform="moving.nii.gz"), "is no displacement field"),
     "a folder without a result": (changed(WARP, transform="."), "holds no transform.h5"),
     "a transform for an image": (changed(WARP, input="alone.h5"), "no ending of an image"),
-    "a missing image": (changed(WARP, input="gone.nii.gz"), "file is missing"),
+    "a missing image": (changed(WARP, input="gone.nii.gz"), "gone.nii.gz is not there"),
     "an image for labels": (changed(WARP, interp="label", input="fixed.nii.gz"), "no label map"),
     "a number for labels": ((*WARP, "--interp", "label", "--pad-value", "3"), "Labels have 0"),
     "a number too large": ((*WARP, "--pad-value", "1e9"), "int16, which cannot hold"),

@@ -2,8 +2,8 @@
 
 There torch has no fast kernel for the weight gradient of a 3-D convolution: it takes ten to thirty times as long as the
 forward. Here that gradient is one matrix product per tap. With stride 1 input and output gradient lie on one padded
-grid, so that a tap is an offset into flat memory and nothing is copied for it. In bfloat16 it also runs where that of torch
-is wrong on CPUs, see `_wrong_in_torch`. Everywhere else (GPU, AVX-512, groups, dilation) the one of torch runs.
+grid, so that a tap is an offset into flat memory and nothing is copied for it. It also runs where torch's is wrong in
+bfloat16, see `_wrong_in_torch`. Everywhere else (GPU, AVX-512, groups, dilation) torch's own runs.
 """
 
 from itertools import product

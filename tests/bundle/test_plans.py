@@ -9,7 +9,7 @@ from medmamba.nnunet.plans import adapt, resolve
 from medmamba.nnunet.recipe import make_network
 from tests.nnunet import plans_by_hand
 
-PRESETS = [(info.name, name) for info in infos() if info.trainer for name in presets.names(info.name)]
+PRESETS = [(info.name, name) for info in infos() if info.task != "registration" for name in presets.names(info.name)]
 
 
 @pytest.mark.parametrize(("network", "preset"), PRESETS)

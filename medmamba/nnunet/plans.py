@@ -50,7 +50,7 @@ def _inherited(plans: Mapping[str, Any], configuration: str, heirs: tuple[str, .
 
 def carried_network(configuration: Mapping[str, Any]) -> str | None:
     """Which of our networks a (resolved) configuration carries; None for any other network."""
-    class_path = configuration["architecture"]["network_class_name"]
+    class_path = configuration.get("architecture", {}).get("network_class_name")
     return next((name for name in names() if info(name).class_path == class_path), None)
 
 

@@ -64,7 +64,9 @@ def load_folder(
 
 
 def registers(folder: Path) -> bool:
-    """Whether a results folder TRAINER__PLANS__CONFIGURATION is a registration network's."""
+    """Whether a results folder TRAINER__PLANS__CONFIGURATION is a registration network's; not without plans."""
+    if not (folder / "plans.json").is_file():
+        return False
     whole = network_plans.resolve(read_json(folder / "plans.json"), folder.name.rpartition("__")[2])
     network = network_plans.carried_network(whole)
     return network is not None and info(network).task == "registration"

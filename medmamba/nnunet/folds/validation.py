@@ -67,10 +67,11 @@ def validate(
     BatchError at the end when single cases failed; the others are written and scored.
     """
     fold = Path(fold)
+    number = _number(fold)
     if registers(fold.parent):
         return _of_pairs(fold, device, on_case, rank, barrier)
     work = _Work(
-        fold, Running([_number(fold)], checkpoints.FINAL, _STEP, True, runtime.device(device), engine, precision)
+        fold, Running([number], checkpoints.FINAL, _STEP, True, runtime.device(device), engine, precision)
     )
     work.save_probabilities = save_probabilities
     failures = work.predict(work.cases[rank::world], overwrite, on_case)

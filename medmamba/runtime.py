@@ -89,8 +89,7 @@ def take_large_pages() -> None:
 
     Not for training: what a step keeps for its backward comes and goes in other orders, large pages leave holes in the
     heap that grow from step to step, and the model of a step's memory would not hold. Maps below 32 MB stay in the heap
-    and need no such calls: U-Mamba Bot (16 features, 64^3) took 2.2 GB and 3.0 CPU seconds a step with large pages, 1.4
-    GB and 2.6 without. Only wide networks gain: a tenth of a step with 32 features.
+    and need no such calls, so small networks lose; wide ones would gain about a tenth of a step.
     """
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 

@@ -194,23 +194,33 @@ class MambaMorph(nn.Module):
         for module in unused:
             module.requires_grad_(False)
 
-    def flow(self, x: Tensor) -> Tensor:
-        """The registration head's output (B, 3, *spatial) for both images' channels side by side, moving first."""
+    def flow(self, moving: Tensor, fixed: Tensor) -> Tensor:
+        """The registration head's output (B, 3, *spatial) for the channels of both images.
+
+        Of symmetric networks, the mean of it and of the negative one of the images in exchanged roles.
+        """
+        pair = moving, fixed
+        x = self._side_by_side(pair)
         skips: list[Tensor | None] = [None, None]
         if self.conv_skip:
-            half = F.avg_pool3d(x, 3, 2, 1)
+            # each image is pooled before they stand side by side: half of the work when the roles are exchanged, too
+            half = self._side_by_side([F.avg_pool3d(image, 3, 2, 1) for image in pair])
             skips = [self.c1(half), self.c2(x)]
         *fine, y = self.transformer(x)
         trans: list[Tensor | None] = [m if self.trans_skip else None for m in reversed(fine)]
         for k, skip in enumerate([*trans, *skips], start=1):
             y = self.get_submodule(f"up{k}")(y, skip)
         with torch.autocast(y.device.type, enabled=False):
-            return self.reg_head(y.to(next(self.reg_head.parameters()).dtype))
-
-    def _both_ways(self, moving: Tensor, fixed: Tensor) -> Tensor:
-        """The velocity of both directions in one batch, made into one; arguments and result as `flow`'s."""
-        there, back = self.flow(torch.cat([torch.cat([moving, fixed], 1), torch.cat([fixed, moving], 1)])).chunk(2)
+            found = self.reg_head(y.to(next(self.reg_head.parameters()).dtype))
+        if not self.symmetric:
+            return found
+        there, back = found.chunk(2)
         return (there - back) / 2
+
+    def _side_by_side(self, pair: Sequence[Tensor]) -> Tensor:
+        """(B, 2C, *spatial), moving first; of symmetric networks (2B, 2C, *spatial), then also fixed first."""
+        ways = [pair, pair[::-1]] if self.symmetric else [pair]
+        return torch.cat([torch.cat(list(way), dim=1) for way in ways])
 
     def forward(self, moving: Tensor, fixed: Tensor, features: bool = True) -> tuple[Tensor, ...]:
         """Register `moving` to `fixed`, both (B, input_channels, *spatial), sides divisible by 4 * 2^(stages - 1).
@@ -229,7 +239,7 @@ class MambaMorph(nn.Module):
         pair = [moving, fixed]
         if self.feature_extractor is not None:
             pair = [self.feature_extractor(image) for image in pair]
-        preint = self._both_ways(*pair) if self.symmetric else self.flow(torch.cat(pair, dim=1))
+        preint = self.flow(*pair)
         outputs = [preint]
         if self.diffeomorphic:
             outputs.append(integrate(preint, self.integration_steps))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..similarity import diffusion
+from .contrast import alike
 from .fields import exponential, folding_share, invert, residual, resize, smooth
 from .levels import Level, Shape, level, shapes
 from .objective import Side, both, distance, judge
@@ -31,8 +32,9 @@ a third of its step, and in the end the level is done."""
 _ATTEMPTS = 3
 """Reruns of the finest level with a higher weight before a folded field is smoothed instead."""
 _SMOOTHINGS = 20
-ALSO = {"lncc": ("mind",)}
+ALSO = {"lncc": ("mind",), "mind": ("lncc",)}
 """Similarities that err in different places: the mean of their velocities is better than either."""
+_OF_ONE_CONTRAST = ("lncc", "mse")
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +136,8 @@ def optimise(
     start: (1, 3, X, Y, Z) a displacement to begin with (a network's, the discrete search's), taken for a velocity.
     progress: called in each iteration.
 
-    With several similarities (`settings.also`) each has its own solution, and the velocities are averaged. Where more
+    With several similarities (`settings.also`) each has its own solution, and the velocities are averaged. LNCC after
+    MIND sees one image in the contrast of the other, as MIND's solution shows it (`contrast.alike`). Where more
     than `settings.max_folding` percent of the mask fold, the finest level is run again with twice the weight, then the
     field is smoothed. The same input gives the same field.
     """
@@ -144,10 +147,14 @@ def optimise(
     names = (settings.similarity, *also)
     usual = REG_WEIGHT[settings.similarity]
     factor = (usual if settings.reg_weight is None else settings.reg_weight) / usual
-    solutions = []
+    solutions: list[_Solution] = []
     for name in names:
         own = replace(settings, similarity=name, reg_weight=factor * REG_WEIGHT[name])
-        solutions.append(_solution(sides, own, grids, start, _told(progress, name, len(names) > 1)))
+        seen: Sides | None = sides
+        if name in _OF_ONE_CONTRAST and settings.similarity not in _OF_ONE_CONTRAST:
+            seen = alike(sides, _map(solutions[0].motion, sides.fixed.shape[2:], settings))
+        if seen is not None:
+            solutions.append(_solution(seen, own, grids, start, _told(progress, name, len(names) > 1)))
     motion = torch.stack([solution.motion for solution in solutions]).mean(0)
     losses = [curve for solution in solutions for curve in solution.losses]
     warnings = list(dict.fromkeys(warning for solution in solutions for warning in solution.warnings))

@@ -35,7 +35,7 @@ class Settings:
     similarity: str = "lncc"
     """A name of `medmamba.register.similarity.BY_NAME`."""
     also: tuple[str, ...] | None = None
-    """Similarities whose own solutions are averaged with it; None: MIND with LNCC, else nothing."""
+    """Similarities whose own solutions are averaged with it; None: MIND with LNCC, LNCC with MIND, else nothing."""
     reg_weight: float | None = None
     """How smooth the field must be: weight of the diffusion of the velocity (or displacement). Those of `also`
     change in proportion."""

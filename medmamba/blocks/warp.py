@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..errors import ConfigError
+from ..kernels import warp as compiled
 
 
 def _full(x: Tensor) -> Tensor:
@@ -53,10 +54,14 @@ def warp(image: Tensor, displacement: Tensor, mode: Literal["linear", "nearest"]
     """
     _check_field(displacement, image.shape[2:])
     dtype = torch.promote_types(_full(image).dtype, displacement.dtype)
+    image, displacement = image.to(dtype), displacement.to(dtype)
+    if mode == "linear" and compiled.takes(image, displacement):
+        return compiled.warp(image, displacement)
     with torch.autocast(image.device.type, enabled=False):
-        grid = _sampling_grid(displacement.to(dtype))
         sampler = "bilinear" if mode == "linear" else "nearest"
-        return F.grid_sample(image.to(dtype), grid, mode=sampler, padding_mode="zeros", align_corners=False)
+        return F.grid_sample(
+            image, _sampling_grid(displacement), mode=sampler, padding_mode="zeros", align_corners=False
+        )
 
 
 def integrate(velocity: Tensor, steps: int = 7) -> Tensor:

@@ -90,3 +90,12 @@ class WinogradArguments(_Block):
         *_numbers("batch depth height width channels outputs planes threads"),
         *_pointers("x weight bias out"),
     ]
+
+
+class WarpArguments(_Block):
+    """`WarpArgs`: an image read where a displacement leads, or the gradients of that."""
+
+    _fields_ = [
+        *_numbers("batch channels depth height width threads"),
+        *_pointers("image displacement out dout dimage ddisplacement"),
+    ]

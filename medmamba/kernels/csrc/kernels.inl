@@ -7,6 +7,7 @@
 #include "norm.inl"
 #include "scan.inl"
 #include "scan_backward.inl"
+#include "warp.inl"
 #include "winograd.inl"
 
 namespace MM_ISA {
@@ -38,7 +39,8 @@ static int64_t exp_stream_numbers(int64_t rounds) { return rounds * 8 * W; }
 }  // namespace MM_ISA
 
 extern const Kernels MM_TABLE = {
-    MM_ISA::scan_forward,  MM_ISA::scan_backward,      MM_ISA::conv_forward,
-    MM_ISA::conv_backward, MM_ISA::norm_statistics,    MM_ISA::norm_apply,
-    MM_ISA::winograd,      MM_ISA::exp_stream,         MM_ISA::exp_stream_numbers,
+    MM_ISA::scan_forward,  MM_ISA::scan_backward,   MM_ISA::conv_forward,
+    MM_ISA::conv_backward, MM_ISA::norm_statistics, MM_ISA::norm_apply,
+    MM_ISA::winograd,      MM_ISA::warp_forward,    MM_ISA::warp_backward,
+    MM_ISA::exp_stream,    MM_ISA::exp_stream_numbers,
 };

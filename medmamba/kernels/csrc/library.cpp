@@ -129,5 +129,7 @@ MM_EXPORT void mm_conv_backward(const ConvArgs* a) { table(level)->conv_backward
 MM_EXPORT void mm_norm_statistics(const NormArgs* a) { table(level)->norm_statistics(*a); }
 MM_EXPORT void mm_norm_apply(const NormArgs* a) { table(level)->norm_apply(*a); }
 MM_EXPORT void mm_winograd(const WinogradArgs* a) { table(level)->winograd(*a); }
+MM_EXPORT void mm_warp_forward(const WarpArgs* a) { table(level)->warp_forward(*a); }
+MM_EXPORT void mm_warp_backward(const WarpArgs* a) { table(level)->warp_backward(*a); }
 MM_EXPORT float mm_exp_stream(int64_t rounds) { return table(level)->exp_stream(rounds); }
 MM_EXPORT int64_t mm_exp_stream_numbers(int64_t rounds) { return table(level)->exp_stream_numbers(rounds); }

@@ -72,6 +72,16 @@ struct WinogradArgs {
     float* out;
 };
 
+// An image (batch, channels, depth, height, width) read where a displacement (batch, 3, ...), in voxels, leads. All dense.
+struct WarpArgs {
+    int64_t batch, channels, depth, height, width, threads;
+    const float *image, *displacement;
+    float* out;
+    // backward; what is null is not asked for
+    const float* dout;
+    float *dimage, *ddisplacement;
+};
+
 struct Kernels {
     void (*scan_forward)(const ScanArgs&);
     void (*scan_backward)(const ScanArgs&);
@@ -80,6 +90,8 @@ struct Kernels {
     void (*norm_statistics)(const NormArgs&);
     void (*norm_apply)(const NormArgs&);
     void (*winograd)(const WinogradArgs&);
+    void (*warp_forward)(const WarpArgs&);
+    void (*warp_backward)(const WarpArgs&);
     float (*exp_stream)(int64_t rounds);
     int64_t (*exp_stream_numbers)(int64_t rounds);
 };

@@ -31,7 +31,8 @@ class Side:
         if field is None:
             return self
         parts = [part for part in (self.image, self.labels, self.features) if part is not None]
-        read = iter(sample(torch.cat(parts, dim=1), field).split([part.shape[1] for part in parts], dim=1))
+        together = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+        read = iter(sample(together, field).split([part.shape[1] for part in parts], dim=1))
         image = next(read)
         labels, features = (None if part is None else next(read) for part in (self.labels, self.features))
         mask = torch.ones_like(self.image[:, :1]) if self.mask is None else self.mask

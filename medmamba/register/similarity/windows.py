@@ -35,5 +35,7 @@ def masked_mean(values: Tensor, mask: Tensor | None) -> Tensor:
     """Mean of `values` (B, C, *spatial), weighted by `mask` (B or 1, 1, *spatial) if given; 0 where it is empty."""
     if mask is None:
         return values.mean()
+    if mask.shape[1] == 1:
+        values = values.mean(1, keepdim=True)  # one pass over all channels instead of several
     weight = mask.to(values.dtype).expand_as(values)
     return (values * weight).sum() / weight.sum().clamp_min(torch.finfo(values.dtype).tiny)

@@ -35,7 +35,7 @@ def warp(image: Tensor, displacement: Tensor) -> Tensor:
 
     Differentiable once, by both.
     """
-    warped: Tensor = _Warp.apply(image, displacement)  # type: ignore[no-untyped-call]
+    warped: Tensor = _Warp.apply(image, displacement)
     return warped
 
 

@@ -71,6 +71,12 @@ def test_another_program_finds_no_fault(tmp_path: Path, labels: np.ndarray) -> N
     assert any("SegmentLabel" in line for line in complaints(tmp_path / "bad.dcm"))
 
 
+@pytest.mark.parametrize("name", ["mr_hippocrop_Study1", "mr_hippocrop_Study3"])
+def test_another_program_finds_no_fault_with_real_series(shared_data: Path, tmp_path: Path, name: str) -> None:
+    series = shared_data / "dicom" / name
+    assert complaints(write(tmp_path, series, label_map(find_series(series).shape))) == []
+
+
 def test_every_voxel_lies_where_its_images_say(tmp_path: Path) -> None:
     labels = label_map()
     found = placed(write(tmp_path, write_series(tmp_path / "series"), labels))

@@ -26,6 +26,7 @@ def register(app: typer.Typer) -> None:
             "medmamba predict --model Hippocampus:umamba-bot --input imagesTs --output predictions",
             "medmamba predict --model FOLDER --input CASE_0000.nii.gz --output predictions --fast",
             "medmamba predict --model liver.tar --input dicom/ --output out --max-ram 6G --roi liver,tumor",
+            "medmamba predict --model liver.tar --input dicom/ --output out --output-format dicom-seg",
             "medmamba predict --model liver.tar --input ct/ --output out --num-parts 8 --part-id 3 --resume",
         )
     )(predict)
@@ -95,6 +96,14 @@ def predict(
     raw_labels: Annotated[
         bool, typer.Option("--raw-labels", help="The dataset's own label values.", rich_help_panel=_WRITTEN)
     ] = False,
+    output_format: Annotated[
+        Literal["auto", "dicom-seg"],
+        typer.Option(help="auto: as the image. dicom-seg: for DICOM series.", rich_help_panel=_WRITTEN),
+    ] = "auto",
+    uid_seed: Annotated[
+        int | None,
+        typer.Option(help="dicom-seg: UIDs and dates that follow from the inputs.", rich_help_panel=_WRITTEN),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the report as JSON.", rich_help_panel=_WRITTEN)
     ] = False,
@@ -109,7 +118,8 @@ def predict(
 ) -> None:
     """Segment images with a network that was trained here or by stock nnU-Net commands, or with a bundle.
 
-    predict_report.json in the output folder tells what became of each case.
+    predict_report.json in the output folder tells what became of each case. A DICOM segmentation (--output-format
+    dicom-seg) carries name, identifier and study of the patient as its images do, and is to be kept as these are.
     """
     from medmamba.data.folders import folders
 
@@ -133,6 +143,7 @@ def predict(
             "max_ram": max_ram,
             "max_vram": max_vram,
             "fast": fast,
+            "uid_seed": uid_seed,
         },
     )
     given: dict[str, Any] = {
@@ -142,6 +153,7 @@ def predict(
         "part_id": part_id,
         "roi": _labels(roi),
         "raw_labels": raw_labels,
+        "output_format": output_format,
     }
     if not output:
         raise ConfigError("The name of the output folder is empty.", "Is it a variable of the shell that is not set?")

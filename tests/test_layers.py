@@ -17,7 +17,7 @@ LAYERS = (
     {"blocks"},
     {"networks"},
     {"engine"},
-    {"data", "nnunet", "bundle", "predict", "register", "evaluate"},
+    {"data", "dicom", "nnunet", "bundle", "predict", "register", "evaluate"},
     {"doctor", "demo", "bench"},
     {"site"},
     {"cli"},

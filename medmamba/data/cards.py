@@ -27,6 +27,8 @@ Reader = Literal[
 ]
 """nnU-Net's readers."""
 
+Code = tuple[str, str, str] | tuple[str, str, str, Literal["left", "right", "anterior", "posterior"]]
+
 
 class Cases(BaseModel):
     """How many cases a dataset has. A count that is not known is left out."""
@@ -68,8 +70,11 @@ class Card(BaseModel):
     raw_labels: dict[str, int | tuple[int, ...]] = {}
     """Label name -> value(s) in the downloaded label files, where they differ from `labels`; a name that `labels` does
     not have becomes background. Prediction goes back to the first value."""
-    codes: dict[str, tuple[str, str, str]] = {}
-    """Label name -> coding scheme, code value, code meaning (as DICOM segmentations need them)."""
+    codes: dict[str, Code] = {}
+    """Label name -> coding scheme, code value, code meaning and, maybe, left, right, anterior or posterior, as DICOM
+    segmentations need them. A label whose code is not known for certain has none."""
+    abnormal: tuple[str, ...] = ()
+    """Labels of `codes` that are a tumour, an oedema, ...: morphologically abnormal, and no parts of the body."""
     regions: dict[str, tuple[int, ...]] = {}
     """Region name -> label values, outer regions first. Empty: the labels themselves are learnt."""
     regions_class_order: tuple[int, ...] = ()
@@ -121,6 +126,8 @@ class Card(BaseModel):
                 raise wrong("raw_labels", "raw_labels has a value twice")
         if unknown := set(self.codes) - set(self.labels):
             raise wrong("codes", f"codes names labels that do not exist: {sorted(unknown)}")
+        if bare := set(self.abnormal) - set(self.codes):
+            raise wrong("abnormal", f"abnormal names labels without a code: {sorted(bare)}")
 
     def _check_regions(self) -> None:
         values = list(self.labels.values())

@@ -71,7 +71,7 @@ def _whole(labels: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def description(card: Card) -> dict[str, Any]:
-    """What label_map.json says: the card, and for each of nnU-Net's values the raw one that stands for it."""
+    """What label_map.json says: the card, for each of nnU-Net's values the raw one that stands for it, and codes."""
     if any(layout.label_kind == "instances" for layout in card.layout):
         return {"card": card.name, "kind": "instances", "object": card.labels["interior"]}
     raw = card.raw_labels or card.labels
@@ -79,7 +79,11 @@ def description(card: Card) -> dict[str, Any]:
     for name, value in card.labels.items():
         first = raw.get(name, 0)
         back[str(value)] = first[0] if isinstance(first, tuple) else first
-    return {"card": card.name, "kind": "values", "to_raw": back}
+    content: dict[str, Any] = {"card": card.name, "kind": "values", "to_raw": back}
+    if card.codes:  # so that a model knows them wherever it goes
+        content |= {"labels": dict(card.labels), "codes": {name: list(code) for name, code in card.codes.items()}}
+        content |= {"abnormal": list(card.abnormal)}
+    return content
 
 
 def to_raw(labels: NDArray[Any], folder: Path) -> NDArray[Any]:

@@ -24,7 +24,8 @@ from .files import images
 from .files.cases import Case
 from .files.headers import Header
 from .files.properties import write_properties
-from .files.writing import write_labels
+from .files.segmentation import write_segmentation
+from .files.writing import SEGMENTATION, OutputFormat, write_labels
 from .memory import Memory
 from .recipe import LoadedModel, Recipe
 from .runner import Runner
@@ -51,6 +52,7 @@ class Predictor:
     max_vram: the same for the GPU.
     fast: one fold, no mirroring and steps of three quarters of a patch: a small loss of quality for much less work.
     scratch: folder for what the ceiling leaves no memory for; None: the system's folder for temporary files.
+    uid_seed: for DICOM segmentations that are equal, identifiers included, when all else is; None: new identifiers.
 
     Without `max_ram` the process keeps what it frees for what comes next, which a CPU's network profits from.
 
@@ -75,6 +77,7 @@ class Predictor:
         max_vram: int | str | None = None,
         fast: bool = False,
         scratch: Path | None = None,
+        uid_seed: int | None = None,
     ) -> None:
         if not 0 < step_size <= 1:
             raise ConfigError(f"A step size of {step_size} is not possible.", "Use one above 0 and at most 1.")
@@ -84,7 +87,7 @@ class Predictor:
             model = load(model, folds, checkpoint)
         if fast:
             model = replace(model, weights=model.weights[:1], folds=model.folds[:1])
-        self.model, self.fast = model, fast
+        self.model, self.fast, self.uid_seed = model, fast, uid_seed
         how: dict[str, Any] = {"mirror": mirror, "precision": precision, "engine": engine, "fast": fast}
         limits: dict[str, Any] = {"max_ram": max_ram, "max_vram": max_vram}
         self.step_size = max(step_size, _FAST_STEP) if fast else step_size
@@ -122,6 +125,7 @@ class Predictor:
             "fast": self.fast,
             "max_ram": self.memory.max_ram,
             "max_vram": self.memory.max_vram,
+            **({} if self.uid_seed is None else {"uid_seed": self.uid_seed}),
         }
 
     def estimate(self, header: Header, probabilities: bool = False) -> Estimate:
@@ -180,7 +184,7 @@ class Predictor:
         roi: Collection[int] | None = None,
         raw_labels: bool = False,
     ) -> CaseNotes:
-        """Run the network, and write the label map into `file`.
+        """Run the network, and write the label map into `file`; as a DICOM segmentation when it ends in .dcm.
 
         Parameters
         ----------
@@ -202,7 +206,10 @@ class Predictor:
             with prepared.seconds.of("write"):
                 if probabilities:
                     write_properties(stem.with_name(f"{stem.name}.pkl"), place, geometry, self.recipe)
-                write_labels(labels, geometry, file, self.model.label_map if raw_labels else None, roi)
+                if file.suffix == SEGMENTATION:
+                    write_segmentation(labels, geometry, file, self.model, roi, self.uid_seed)
+                else:
+                    write_labels(labels, geometry, file, self.model.label_map if raw_labels else None, roi)
         finally:
             self.memory.in_hand.remove(prepared)
         found = values_of(labels)
@@ -280,6 +287,7 @@ class Predictor:
         jobs: int = 1,
         roi: Collection[str] | None = None,
         raw_labels: bool = False,
+        output_format: OutputFormat = "auto",
         watcher: "Watcher | None" = None,
     ) -> list[Path]:
         """Segment image files, or folders of them, into a folder; returns the label maps, one a case.
@@ -293,4 +301,5 @@ class Predictor:
         cases = find_cases(images, self.recipe)
         how: dict[str, Any] = {"resume": resume, "save_probabilities": save_probabilities, "jobs": jobs}
         how |= {"roi": None if roi is None else tuple(roi), "raw_labels": raw_labels, "watcher": watcher}
+        how["output_format"] = output_format
         return run(self, cases, Path(output), **how).written

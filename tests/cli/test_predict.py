@@ -175,3 +175,35 @@ def test_a_screen_that_takes_no_more_is_no_traceback(model: Path, images: Path, 
         ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=100)
     assert "Traceback" not in ended.stderr
     assert len(list((tmp_path / "out").glob("*.nii.gz"))) == 2
+
+
+def test_series_become_dicom_segmentations(run: Any, model: Path, tmp_path: Path) -> None:
+    pydicom = pytest.importorskip("pydicom")
+    pytest.importorskip("highdicom")
+    from tests.dicom.made import CANARY, write_series
+
+    write_series(tmp_path / "series", np.zeros((16, 14, 12), np.int16))
+    given = ("predict", "--model", model, "--input", tmp_path / "series", *FAST, "--output-format", "dicom-seg")
+    written = []
+    for name in ("a", "b"):
+        result = run(*given, "--output", tmp_path / name, "--uid-seed", "3")
+        assert result.exit_code == 0, result.output
+        assert CANARY not in result.output
+        assert CANARY not in "".join(path.read_text() for path in (tmp_path / name).glob("*.json"))
+        written.append((tmp_path / name / "series.dcm").read_bytes())
+    assert written[0] == written[1]
+    found = pydicom.dcmread(tmp_path / "a/series.dcm")
+    assert [one.SegmentLabel for one in found.SegmentSequence] == ["shell", "core"]
+    assert json.loads((tmp_path / "a/predict_report.json").read_text())["settings"]["uid_seed"] == 3
+
+
+def test_dicom_segmentations_are_of_series_only(
+    run: Any, model: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = ("predict", "--model", model, "--input", images, "--output", tmp_path / "out", *FAST)
+    result = run(*given, "--output-format", "dicom-seg")
+    assert result.exit_code == 2 and "case0_0000.nii.gz is no DICOM series" in result.stderr
+    monkeypatch.setitem(sys.modules, "highdicom", None)
+    result = run(*given, "--output-format", "dicom-seg")
+    assert result.exit_code == 3 and "pip install 'medmamba[dicom]'" in result.stderr
+    assert not (tmp_path / "out").exists()

@@ -61,6 +61,8 @@ def test_facts_are_text_without_empty_fields() -> None:
         ('name = "Hippocampus"', 'name = "Other"', "name"),
         ("id = 4", "id = ", "not valid TOML"),
         ('labels = "verified"', 'labels = "sure"', "sure.labels"),
+        ('"Hippocampus", "anterior"', '"Hippocampus", "up"', "codes.Anterior"),
+        ("[labels]", 'abnormal = ["Head"]\n\n[labels]', "abnormal names labels without a code"),
     ],
 )
 def test_errors_name_file_and_key(tmp_path: Path, old: str, new: str, key: str) -> None:
@@ -113,3 +115,32 @@ def test_brats_regions_survive_the_round_trip_that_nnunet_makes() -> None:
         for members, paint in zip(found.regions.values(), found.regions_class_order, strict=True):
             painted = paint if value in members else painted
         assert painted == value
+
+
+def test_codes_have_sides_and_marks_of_abnormal_structures() -> None:
+    assert card("BTCV").codes["left kidney"] == ("SCT", "64033007", "Kidney", "left")
+    assert card("KiTS23").abnormal == ("tumor", "cyst")
+    for known in cards().values():
+        seen = list(known.codes.values())
+        one_sided = [code for code in seen if len(code) == 3]
+        sided = [code[:3] for code in seen if len(code) == 4]
+        assert not set(one_sided) & set(sided), f"{known.name} has a code with and without a side"
+
+
+def test_known_codes_mean_what_the_standard_says() -> None:
+    pytest.importorskip("pydicom")
+    from pydicom.sr._concepts_dict import concepts
+
+    standard = {value: text for entry in concepts["SCT"].values() for value, (text, _) in entry.items()}
+    found = {code[1]: code[2] for known in cards().values() for code in known.codes.values()}
+    checked = [value for value in found if value in standard]
+    assert len(checked) > 40
+    for value in checked:
+        ours, theirs = (
+            {word[:4] for word in re.findall("[a-z]+", text.lower())} for text in (found[value], standard[value])
+        )
+        assert ours & (theirs | _LATIN.get(value, set())), (value, found[value], standard[value])
+
+
+_LATIN = {"78961009": {"sple"}}
+"""The spleen's is called splenic structure."""

@@ -84,3 +84,10 @@ def test_a_prediction_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "no.nii.gz").write_text("no image")
     with pytest.raises(DataError, match="cannot be read"):
         to_raw_file(tmp_path / "no.nii.gz", tmp_path, tmp_path / "x.nii.gz")
+
+
+def test_codes_go_with_the_labels() -> None:
+    content = description(card("BraTS2023"))
+    assert content["codes"]["ET"] == ["SCT", "108369006", "Tumor"] and content["abnormal"] == ["NCR", "SNFH_ED", "ET"]
+    assert content["labels"] == {"background": 0, "NCR": 1, "SNFH_ED": 2, "ET": 3}
+    assert set(description(with_raw([1]).model_copy(update={"codes": {}}))) == {"card", "kind", "to_raw"}

@@ -16,7 +16,8 @@ from torch import nn
 
 from medmamba.predict.files.cases import Case
 from medmamba.predict.files.images import Image, read
-from medmamba.predict.files.writing import write_labels
+from medmamba.predict.files.segmentation import write_segmentation
+from medmamba.predict.files.writing import SEGMENTATION, write_labels
 from medmamba.predict.recipe import LoadedModel, Recipe, Resampling
 
 TILES = 4
@@ -101,7 +102,10 @@ class FakePredictor:
             stem = file.with_name(case.name)
             np.savez_compressed(f"{stem}.npz", probabilities=random.random((3, *labels.shape), np.float32))
             stem.with_name(f"{stem.name}.pkl").write_bytes(b"properties")
-        write_labels(labels, image.geometry, file, self.model.label_map if raw_labels else None, roi)
+        if file.suffix == SEGMENTATION:
+            write_segmentation(labels, image.geometry, file, self.model, roi)
+        else:
+            write_labels(labels, image.geometry, file, self.model.label_map if raw_labels else None, roi)
         self.in_network = None
         self.told.append(case.name)
         return Notes(tuple(int(value) for value in np.unique(labels) if value))

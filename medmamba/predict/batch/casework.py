@@ -11,9 +11,10 @@ from ...errors import ConfigError
 from ...stopping import StopRequest
 from ..files.cases import Case
 from ..files.headers import probe
-from ..files.writing import output_name, roi_values
+from ..files.segmentation import require_source, require_writable
+from ..files.writing import OutputFormat, output_name, roi_values
 from ..peak import PeakMemory
-from ..recipe import LoadedModel
+from ..recipe import LoadedModel, Recipe
 from . import outputs
 from .failures import reason
 from .outputs import Staging
@@ -55,16 +56,34 @@ class Wanted:
     """Only these label values; None: all."""
     raw_labels: bool = False
     """In the label values of the dataset as it was downloaded."""
+    output_format: OutputFormat = "auto"
 
     @classmethod
-    def of(cls, model: LoadedModel, probabilities: bool, roi: Sequence[str] | None, raw_labels: bool) -> "Wanted":
-        """The wishes of a user. Raises ConfigError for labels, or a way back to raw ones, that the model lacks."""
+    def of(
+        cls,
+        model: LoadedModel,
+        probabilities: bool,
+        roi: Sequence[str] | None,
+        raw_labels: bool,
+        output_format: OutputFormat = "auto",
+    ) -> "Wanted":
+        """The wishes of a user.
+
+        Raises ConfigError for labels, or a way back to raw ones, that the model lacks, and for raw ones in DICOM
+        segmentations; SetupError where the packages for these are missing.
+        """
+        if output_format == "dicom-seg":
+            require_writable(raw_labels)
         if raw_labels and model.label_map is None:
             raise ConfigError(
                 f"{model.name} has no label_map.json, so that raw label values are not known.",
                 "Leave --raw-labels away; models of datasets made by `medmamba datasets prepare` have one.",
             )
-        return cls(probabilities, None if roi is None else roi_values(roi, model.recipe), raw_labels)
+        return cls(probabilities, None if roi is None else roi_values(roi, model.recipe), raw_labels, output_format)
+
+    def name(self, case: Case, recipe: Recipe) -> str:
+        """File name of a case's label map."""
+        return output_name(case, recipe, self.output_format)
 
 
 class InterruptedCaseError(Exception):
@@ -90,8 +109,10 @@ class CaseWork:
         """The first half. Never raises: what is wrong with a case is in its report."""
         recipe = self._predictor.model.recipe
         try:
-            outputs.require_no_folder(self._place.output / output_name(case, recipe))
+            outputs.require_no_folder(self._place.output / self._wanted.name(case, recipe))
             outputs.require_space(self._place.output, probe(case, recipe).shape, recipe, self._wanted.probabilities)
+            if self._wanted.output_format == "dicom-seg":
+                require_source(case)
             return Ready(case, prepared=self._predictor.prepare(case, self._wanted.probabilities))
         except Exception as error:  # whatever is wrong with one case, the others are still wanted
             return Ready(case, report=_failed(case, error))
@@ -106,8 +127,8 @@ class CaseWork:
 
         if ready.report is not None:
             return ready.report
-        name = output_name(ready.case, self._predictor.model.recipe)
         wanted = self._wanted
+        name = wanted.name(ready.case, self._predictor.model.recipe)
         try:
             with PeakMemory() as peak, self._place.case(name) as file:
                 notes = self._predictor.finish(

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from ...errors import MedMambaError
 from ...stopping import StopRequest, stop_requests
 from ..files.cases import Case
+from ..files.writing import OutputFormat
 from ..recipe import LoadedModel
 from . import outputs
 from .book import Book, Watcher
@@ -92,6 +93,7 @@ def run(
     part_id: int = 0,
     roi: Sequence[str] | None = None,
     raw_labels: bool = False,
+    output_format: OutputFormat = "auto",
     watcher: Watcher | None = None,
 ) -> Outcome:
     """`run.run` over a Ray cluster: the same outputs, the same report, the same errors.
@@ -115,6 +117,7 @@ def run(
         part_id=part_id,
         roi=roi,
         raw_labels=raw_labels,
+        output_format=output_format,
     )
     with cluster(address) as ray, stop_requests() as stop, staging(Path(output).absolute()) as place:
         shares = divide(ray, jobs, device)

@@ -20,6 +20,8 @@ from ...data.integrity import check_image
 from ...errors import MedMambaError, SetupError
 from ..files.cases import Case
 from ..files.headers import probe
+from ..files.segmentation import is_of_series
+from ..files.writing import SEGMENTATION
 from ..recipe import Recipe
 
 try:
@@ -180,10 +182,13 @@ def is_complete(file: Path, case: Case, recipe: Recipe, probabilities: bool) -> 
         return False
     try:
         shape = tuple(probe(case, recipe).shape)
-        alone = replace(recipe, channels=recipe.channels[:1])
-        same = tuple(probe(Case(case.name, (file,), "files"), alone).shape) == shape
-        if same:
-            check_image(file)
+        if file.suffix == SEGMENTATION:
+            same = is_of_series(file, case)
+        else:
+            alone = replace(recipe, channels=recipe.channels[:1])
+            same = tuple(probe(Case(case.name, (file,), "files"), alone).shape) == shape
+            if same:
+                check_image(file)
     except (MedMambaError, OSError, ValueError, RuntimeError):
         return False
     stem = file.with_name(case.name)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ...stopping import StopRequest, stop_requests
 from ..files.cases import Case
+from ..files.writing import OutputFormat
 from .ahead import Ahead
 from .book import Book, Watcher
 from .casework import CaseWork, InterruptedCaseError, Ready, Segmenter
@@ -27,6 +28,7 @@ def run(
     part_id: int = 0,
     roi: Sequence[str] | None = None,
     raw_labels: bool = False,
+    output_format: OutputFormat = "auto",
     watcher: Watcher | None = None,
 ) -> Outcome:
     """Segment all cases, or one part of them, into a folder.
@@ -38,6 +40,7 @@ def run(
     jobs: how many cases are prepared ahead of the one that is in the network; 0: none.
     num_parts, part_id: only every `num_parts`-th case from `part_id` on.
     roi: write only these labels. raw_labels: write the dataset's own label values.
+    output_format: "dicom-seg" for DICOM segmentations of DICOM series, see `files.segmentation`.
 
     predict_report.json is rewritten after each case. Raises BatchError at the end when single cases failed, and
     StoppedError when SIGTERM or SIGINT came: the file in the making is completed, a case in the network is left.
@@ -52,6 +55,7 @@ def run(
         part_id=part_id,
         roi=roi,
         raw_labels=raw_labels,
+        output_format=output_format,
     )
     with stop_requests() as stop, staging(Path(output)) as place:
         book, kept = task.begin(place, predictor.description(), watcher)

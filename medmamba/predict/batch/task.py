@@ -7,7 +7,8 @@ from typing import Any
 
 from ...stopping import StoppedError, StopRequest
 from ..files.cases import Case
-from ..files.writing import output_name, require_apart
+from ..files.segmentation import require_dicom
+from ..files.writing import OutputFormat, require_apart
 from ..recipe import LoadedModel, Recipe
 from . import outputs
 from .book import Book, Watcher
@@ -17,7 +18,7 @@ from .outputs import Staging
 from .parts import part_of, report_name
 from .report import CaseReport, Report, recorded
 
-_SETTINGS = ("precision", "folds", "step_size", "mirror_axes", "fast")
+_SETTINGS = ("precision", "folds", "step_size", "mirror_axes", "fast", "uid_seed")
 """What label maps depend on, of what a predictor says of itself."""
 Keeper = Callable[[Case], CaseReport | None]
 """case -> its report when its outputs are there and may stay, else None."""
@@ -58,11 +59,14 @@ class Task:
         part_id: int,
         roi: Sequence[str] | None,
         raw_labels: bool,
+        output_format: OutputFormat = "auto",
     ) -> "Task":
         """The wishes of a user, see `run.run`. Raises ConfigError for what the model or the cases do not allow."""
         mine = part_of(cases, num_parts, part_id)
-        wanted = Wanted.of(model, save_probabilities, roi, raw_labels)
-        require_apart(cases, output, model.recipe)
+        wanted = Wanted.of(model, save_probabilities, roi, raw_labels, output_format)
+        if output_format == "dicom-seg":
+            require_dicom(cases, output)
+        require_apart(cases, output, model.recipe, output_format)
         return cls(model, mine, wanted, resume, (part_id, num_parts))
 
     def begin(self, place: Staging, how: Mapping[str, Any], watcher: Watcher | None) -> tuple[Book, Keeper]:
@@ -75,7 +79,7 @@ class Task:
         report.part = None if num_parts == 1 else self.part
         kept: Keeper = lambda case: None  # noqa: E731
         if self.resume:
-            kept = _keeper(self.cases, place, self.model.recipe, report, self.wanted.probabilities)
+            kept = _keeper(self.cases, place, self.model.recipe, report, self.wanted)
         book = Book(report, place, report_name(num_parts, part_id), watcher or Watcher())
         book.begin(self.model)
         return book, kept
@@ -85,7 +89,7 @@ class Task:
         report = book.report
         failures = {case.case: case.error or "" for case in report.of("failed")}
         written = [
-            book.file.parent / output_name(case, self.model.recipe)
+            book.file.parent / self.wanted.name(case, self.model.recipe)
             for case in self.cases
             if case.name in report.cases and case.name not in failures
         ]
@@ -119,16 +123,16 @@ def _report(model: LoadedModel, how: Mapping[str, Any], wanted: Wanted, total: i
     )
 
 
-def _keeper(cases: Sequence[Case], place: Staging, recipe: Recipe, report: Report, probabilities: bool) -> Keeper:
+def _keeper(cases: Sequence[Case], place: Staging, recipe: Recipe, report: Report, wanted: Wanted) -> Keeper:
     """case -> its report when its outputs are there, complete and not those of another model or other settings."""
     before = recorded(place.output, report.model, report.settings)
     report.before = {case.name: before[case.name] for case in cases if case.name in before} if before else {}
 
     def kept(case: Case) -> CaseReport | None:
-        name = output_name(case, recipe)
+        name = wanted.name(case, recipe)
         if before is not None and case.name not in before:
             return None
-        if not outputs.is_complete(place.output / name, case, recipe, probabilities):
+        if not outputs.is_complete(place.output / name, case, recipe, wanted.probabilities):
             return None
         old = (before or {}).get(case.name)
         labels, warnings = (None, ()) if old is None else (old.labels, old.warnings)

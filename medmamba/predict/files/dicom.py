@@ -56,6 +56,8 @@ class _Slice:
     """mm, (x, y)."""
     scale: tuple[str, str]
     """Rescale intercept and slope."""
+    frame: str
+    """UID of the frame of reference."""
 
 
 @contextmanager
@@ -89,7 +91,7 @@ def find_series(folder: Path) -> Series:
     """The one series of images in a folder, its slices checked by their headers; no pixel is read.
 
     Raises DataError where there is none or are several, where slices are missing, double, turned, of several sizes or
-    shifted (gantry tilt), and for multi-frame files.
+    frames of reference or shifted (gantry tilt), and for multi-frame files.
     """
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder with a DICOM series.", "Check the path.")
@@ -205,7 +207,8 @@ def _slice(path: str) -> _Slice:
     spacing = header.GetSpacing()
     if not min(spacing[:2]) > 0:
         raise DataError(f"{path} has a pixel spacing of zero.", "Find the true pixel size and write it into the file.")
-    return _Slice(path, size[:2], place, turn, spacing[:2], (_tag(header, "0028|1052"), _tag(header, "0028|1053")))
+    scale, frame = (_tag(header, "0028|1052"), _tag(header, "0028|1053")), _tag(header, "0020|0052")
+    return _Slice(path, size[:2], place, turn, spacing[:2], scale, frame)
 
 
 def _regular(folder: Path, slices: list[_Slice]) -> Series:
@@ -213,6 +216,11 @@ def _regular(folder: Path, slices: list[_Slice]) -> Series:
     first = slices[0]
     for one in slices[1:]:
         name = Path(one.path).name
+        if one.frame != first.frame:
+            raise DataError(
+                f"{folder} has slices of several frames of reference: {name} and {Path(first.path).name}.",
+                "Their places cannot be compared: put each examination into a folder of its own.",
+            )
         if one.size != first.size or not np.allclose(one.pixel, first.pixel, 1e-4):
             raise DataError(f"{folder} has slices of several sizes: {name} and {Path(first.path).name}.", _CONVERT)
         if np.abs(one.turn - first.turn).max() > _TURN:

@@ -39,6 +39,8 @@ class Geometry:
     """nibabel's, of the voxels as stored."""
     turn: tuple[tuple[int, int], ...] | None = None
     """For each axis (x, y, z) as stored, the patient axis and sign that it was turned to for RAS. None: it was not."""
+    slices: tuple[str, ...] = ()
+    """Files of the DICOM series, along z as stored."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,9 @@ def _geometry(volume: Volume, writer: Literal["itk", "nibabel"]) -> Geometry:
     flip = np.array([-1.0, -1.0, 1.0][: len(grid.shape)])
     origin, direction = flip * grid.origin + 0.0, (flip[:, None] * np.array(grid.direction)).ravel() + 0.0
     affine = tuple(map(tuple, volume.affine.tolist()))
-    return Geometry(writer, grid.spacing, tuple(origin.tolist()), tuple(direction.tolist()), affine)
+    return Geometry(
+        writer, grid.spacing, tuple(origin.tolist()), tuple(direction.tolist()), affine, slices=volume.slices
+    )
 
 
 def _empty(shape: tuple[int, ...], path: Path) -> NDArray[np.float32]:

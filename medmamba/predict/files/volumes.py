@@ -44,6 +44,8 @@ class Volume:
     affine: NDArray[np.float64]
     """(4, 4): index (x, y, z) to millimetres to the right, anterior, superior."""
     warnings: tuple[str, ...] = ()
+    slices: tuple[str, ...] = ()
+    """Files of a DICOM series, along z."""
 
 
 def load(path: Path, reader: Reader, dicom: bool = False) -> Volume:
@@ -146,4 +148,6 @@ def _series(folder: Path) -> Volume:
     series = find_series(folder)
     image = read_series(series)
     grid = from_lps(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
-    return Volume(sitk.GetArrayFromImage(image), None, grid, grid.spacing, affine_of(grid), series.warnings)
+    return Volume(
+        sitk.GetArrayFromImage(image), None, grid, grid.spacing, affine_of(grid), series.warnings, series.files
+    )

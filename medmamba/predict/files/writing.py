@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import nibabel
 import numpy as np
@@ -21,22 +21,31 @@ _ELSEWHERE = "Choose another output folder."
 _NIFTI = (".nii.gz", ".nii")
 _HELD = {".mhd": ".mha", ".nhdr": ".nrrd", ".jpg": ".png"}
 """Formats of two files, and one that loses: what the label map is written in instead."""
+SEGMENTATION = ".dcm"
+"""Ending of DICOM segmentations."""
 
 
-def output_name(case: Case, recipe: Recipe) -> str:
+OutputFormat = Literal["auto", "dicom-seg"]
+"""auto: the container of the image, NIfTI for DICOM series."""
+
+
+def output_name(case: Case, recipe: Recipe, output_format: OutputFormat = "auto") -> str:
     """File name of a case's label map: in the container of its first file, .nii.gz for DICOM. Nothing is read."""
+    if output_format == "dicom-seg":
+        return f"{case.name}{SEGMENTATION}"
     ending = "" if case.kind == "dicom" else ending_of(case.files[0], recipe).lower()
     if not ending:
         ending = ".nii.gz" if recipe.reader not in ("flat", "tiff") else recipe.file_ending
     return case.name + _HELD.get(ending, ending)
 
 
-def require_apart(cases: Iterable[Case], output: Path, recipe: Recipe) -> None:
+def require_apart(cases: Iterable[Case], output: Path, recipe: Recipe, output_format: OutputFormat = "auto") -> None:
     """Raise ConfigError when a label map in the folder `output` would take the place of an image."""
     cases = list(cases)
     images = {path.resolve() for case in cases for path in case.files}
     for case in cases:
-        if (target := (output / output_name(case, recipe)).resolve()) in images:
+        target = (output / output_name(case, recipe, output_format)).resolve()
+        if target in images:
             raise ConfigError(f"The label map of case {case.name} would replace the image {target}.", _ELSEWHERE)
 
 
@@ -66,10 +75,7 @@ def write_labels(
     Arrays, spacing, origin and axes are those that nnU-Net writes for this image. Raises SetupError when the disk is
     full or may not be written to.
     """
-    if roi is not None:
-        keep = np.zeros(int(labels.max(initial=0)) + 1, bool)
-        keep[[value for value in roi if value < len(keep)]] = True
-        labels = np.where(keep[labels], labels, labels.dtype.type(0))
+    labels = only(labels, roi)
     labels = _small(labels) if label_map is None else raw_values(labels, label_map)
     try:
         if geometry.writer == "flat":
@@ -81,6 +87,20 @@ def write_labels(
     except OSError as error:
         problem = f"{file} could not be written: {error.strerror or error}."
         raise SetupError(problem, "Make room on the disk, or choose another output folder.") from error
+
+
+def only(labels: NDArray[Any], roi: Collection[int] | None) -> NDArray[Any]:
+    """A label map without the values that are not wanted; the same array where all are."""
+    if roi is None:
+        return labels
+    keep = np.zeros(int(labels.max(initial=0)) + 1, bool)
+    keep[[value for value in roi if value < len(keep)]] = True
+    return np.where(keep[labels], labels, labels.dtype.type(0))
+
+
+def as_stored(labels: NDArray[Any], geometry: Geometry) -> NDArray[Any]:
+    """A label map (z, y, x) with its axes as the image's file has them."""
+    return labels if geometry.turn is None else apply_orientation(labels.T, _back(geometry.turn)).T
 
 
 def _small(labels: NDArray[Any]) -> NDArray[Any]:
@@ -104,8 +124,7 @@ def _write_stack(labels: NDArray[Any], geometry: Geometry, file: Path) -> None:
 
 
 def _write_volume(labels: NDArray[Any], geometry: Geometry, file: Path) -> None:
-    if geometry.turn is not None:
-        labels = apply_orientation(labels.T, _back(geometry.turn)).T
+    labels = as_stored(labels, geometry)
     flat = len(geometry.spacing) == 2
     labels = np.ascontiguousarray(labels[0] if flat else labels)
     with replacing(file, durable=True) as temporary:

@@ -300,3 +300,31 @@ def test_killed_and_resumed_equals_undisturbed(tmp_path: Path, processes: Any, k
     assert codes.count(-signal.SIGKILL) > kills // 2 and codes[-1] == 0
     assert not list(killed.glob(".*"))
     assert labels_of(killed) == labels_of(tmp_path / "calm")
+
+
+def test_dicom_segmentations_of_a_batch(tmp_path: Path) -> None:
+    """Series become segmentations, a bad one is a sentence before the network sees it, and complete ones are kept."""
+    pytest.importorskip("highdicom")
+    from tests.dicom.made import write_series
+
+    def nowhere(number: int, one: Any) -> None:
+        one.FrameOfReferenceUID = ""
+
+    write_series(tmp_path / "series/a")
+    write_series(tmp_path / "series/b", change=nowhere)
+    cases, fake = find_cases(tmp_path / "series", RECIPE), FakePredictor()
+    for status in ("done", "kept"):
+        with pytest.raises(BatchError) as caught:
+            batch.run(fake, cases, tmp_path / "out", output_format="dicom-seg", resume=True)
+        assert list(caught.value.failures) == ["b"] and "no frame of reference" in caught.value.failures["b"]
+        report = json.loads((tmp_path / "out/predict_report.json").read_text())
+        assert (report["cases"][0]["status"], report["cases"][0]["output"]) == (status, "a.dcm")
+    assert fake.told == ["a"]
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.*")) == [
+        "a.dcm", "dataset.json", "plans.json", "predict_report.json",
+    ]  # fmt: skip
+    whole = (tmp_path / "out/a.dcm").read_bytes()
+    (tmp_path / "out/a.dcm").write_bytes(whole[:-30])
+    with pytest.raises(BatchError):
+        batch.run(fake, cases, tmp_path / "out", output_format="dicom-seg", resume=True)
+    assert fake.told == ["a", "a"]

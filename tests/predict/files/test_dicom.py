@@ -55,9 +55,10 @@ def shifted(lateral: float):
         (tag("0020|0032", "31.25\\-17.5\\405.125"), "has two slices at one place"),
         (tag("0020|0037", "0\\1\\0\\1\\0\\0"), "has slices of several orientations"),
         (shifted(1.0), r"was taken with a tilted gantry \(18.4 degrees\)"),
+        (tag("0020|0052", "7.7.7"), "has slices of several frames of reference: .* and .* cannot be compared"),
         (tag("0020|000e", "9.9.9"), "holds 2 DICOM series: .*(CT).* Put each into a folder of its own"),
     ],
-    ids=["a slice is missing", "double", "turned", "tilted", "two series"],
+    ids=["a slice is missing", "double", "turned", "tilted", "frames of reference", "two series"],
 )
 def test_what_is_no_regular_volume_is_refused(tmp_path: Path, change, sentence: str) -> None:
     with pytest.raises(DataError, match=sentence):

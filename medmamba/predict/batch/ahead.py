@@ -16,7 +16,7 @@ class Ahead(Generic[Item, Made]):
     Parameters
     ----------
     items: in the order in which they are taken.
-    make: item -> what is taken; called in a thread, and must not raise.
+    make: item -> what is taken; called in a thread. What it raises is raised by `in_order`, and ends the row.
     most: how many may be ready, or in the making, beyond the one in hand; 0: each is made when it is asked for.
     may: whether this item may be made while the one in hand is not finished, such as that there is memory for both.
 
@@ -34,6 +34,7 @@ class Ahead(Generic[Item, Made]):
         self._next = self._taken = self._finished = 0
         self._ready: dict[int, Made] = {}
         self._ended = False
+        self._fault: BaseException | None = None
         self._changed = threading.Condition()
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(max(1, most))]
 
@@ -49,10 +50,12 @@ class Ahead(Generic[Item, Made]):
                 with self._changed:
                     self._finished = place
                     self._changed.notify_all()
-                    while place not in self._ready and not stopped():
+                    while place not in self._ready and self._fault is None and not stopped():
                         self._changed.wait(_LOOK)
                     if stopped():
                         return
+                    if place not in self._ready and self._fault is not None:
+                        raise self._fault
                     made = self._ready.pop(place)
                     self._taken = place + 1
                     self._changed.notify_all()
@@ -71,7 +74,13 @@ class Ahead(Generic[Item, Made]):
 
     def _work(self) -> None:
         while (place := self._claimed()) is not None:
-            made = self._make(self._items[place])
+            try:
+                made = self._make(self._items[place])
+            except BaseException as error:  # whoever waits for the item must hear of it
+                with self._changed:
+                    self._fault = error
+                    self._changed.notify_all()
+                return
             with self._changed:
                 if not self._ended:
                     self._ready[place] = made

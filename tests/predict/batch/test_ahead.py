@@ -53,3 +53,14 @@ def test_it_ends_when_asked_to() -> None:
 
 def test_no_items() -> None:
     assert list(Ahead([], lambda item: item).in_order()) == []
+
+
+@pytest.mark.parametrize("most", [0, 1, 3])
+def test_what_making_raises_is_raised_to_who_waits_for_it(most: int) -> None:
+    def make(item: int) -> float:
+        return 1 / (2 - item)
+
+    values = Ahead(range(6), make, most).in_order()
+    assert next(values) == 0.5 and next(values) == 1
+    with pytest.raises(ZeroDivisionError):
+        next(values)

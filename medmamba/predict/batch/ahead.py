@@ -34,7 +34,7 @@ class Ahead(Generic[Item, Made]):
         self._next = self._taken = self._finished = 0
         self._ready: dict[int, Made] = {}
         self._ended = False
-        self._fault: BaseException | None = None
+        self._faults: dict[int, BaseException] = {}
         self._changed = threading.Condition()
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(max(1, most))]
 
@@ -50,12 +50,12 @@ class Ahead(Generic[Item, Made]):
                 with self._changed:
                     self._finished = place
                     self._changed.notify_all()
-                    while place not in self._ready and self._fault is None and not stopped():
+                    while place not in self._ready and place not in self._faults and not stopped():
                         self._changed.wait(_LOOK)
                     if stopped():
                         return
-                    if place not in self._ready and self._fault is not None:
-                        raise self._fault
+                    if place in self._faults:
+                        raise self._faults[place]
                     made = self._ready.pop(place)
                     self._taken = place + 1
                     self._changed.notify_all()
@@ -78,7 +78,7 @@ class Ahead(Generic[Item, Made]):
                 made = self._make(self._items[place])
             except BaseException as error:  # whoever waits for the item must hear of it
                 with self._changed:
-                    self._fault = error
+                    self._faults[place] = error
                     self._changed.notify_all()
                 return
             with self._changed:

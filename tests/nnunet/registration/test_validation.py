@@ -1,4 +1,4 @@
-"""Validation of a registration network: pairs that fail, and what is made of figures. After a run: `test_trainer.py`."""
+"""Validation of a registration network: pairs that fail, and what is made of all. A whole run: `test_trainer.py`."""
 
 from pathlib import Path
 from typing import Any

@@ -95,10 +95,18 @@ def difference(run: Run, other: Run, figure: str) -> Difference | None:
 def read_run(path: Path) -> Run:
     """The figures in a report.json that `as_json` wrote. ConfigError where the file is none, or has no pairs."""
     content = read_json(path)
-    pairs = content.get("pairs")
-    if content.get("format") != FORMAT or not isinstance(pairs, list):
-        raise ConfigError(f"{path} is no report of medmamba register evaluate.", "Give the report.json of another run.")
-    return Run(path.stem, str(content["label_interpolation"]), {pair["name"]: pair["values"] for pair in pairs})
+    try:
+        if content["format"] != FORMAT or not isinstance(content["pairs"], list):
+            raise ValueError("it is another kind of file")
+        values = {str(pair["name"]): _figures(pair["values"]) for pair in content["pairs"]}
+        return Run(path.stem, str(content["label_interpolation"]), values)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        problem = f"{path} is no report of medmamba register evaluate."
+        raise ConfigError(problem, "Give the report.json of another run.") from error
+
+
+def _figures(values: Mapping[str, Any]) -> dict[str, float | None]:
+    return {name: None if value is None else float(value) for name, value in values.items()}
 
 
 def check_comparable(run: Run, other: Run, path: Path) -> str:

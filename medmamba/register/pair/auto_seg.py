@@ -42,11 +42,13 @@ class Segmenter:
         """The labels of an image that was read from a file. Raises DataError where the model cannot take it."""
         if image.path is None:
             raise DataError("The image has no file.", "Write it into one first.")
-        if image.path not in self._seen:
+        found = self._seen.pop(image.path, None)
+        if found is None:
             while len(self._seen) >= _KEPT:
                 self._seen.pop(next(iter(self._seen)))
-            self._seen[image.path] = self._segment(image.path, on_tile)
-        return self._seen[image.path]
+            found = self._segment(image.path, on_tile)
+        self._seen[image.path] = found  # the last one asked for is the last one forgotten
+        return found
 
     def _segment(self, path: Path, on_tile: Callable[[int, int], None] | None) -> Segmented:
         recipe = self._predictor.recipe

@@ -83,7 +83,7 @@ def require_form(form: str, path: Path) -> Form:
     """The form of that name. ConfigError where there is none, or where the file's ending is not one of its own."""
     if form not in FORMS:
         raise ConfigError(f"There is no form {form!r} to convert to.", f"Use one of {', '.join(FORMS)}.")
-    if not path.name.lower().endswith(FORMS[form].endings):
+    if not path.name.endswith(FORMS[form].endings):
         raise ConfigError(f"{path} has no ending of the form {form}.", f"Use {', '.join(FORMS[form].endings)}.")
     return FORMS[form]
 

@@ -37,8 +37,8 @@ def read_itk(path: Path, reference: Grid | None = None) -> Transform:
         _require_whole(path)
     sitk.ProcessObject.GlobalWarningDisplayOff()
     try:
-        with _silent():
-            transform = sitk.ReadTransform(str(path))
+        with _silent(), _named_for_itk(path) as named:
+            transform = sitk.ReadTransform(str(named))
     except RuntimeError as error:
         raise DataError(f"{path} is no transform that ITK can read: {_said(error)}.", _AGAIN) from error
     try:
@@ -58,7 +58,7 @@ def write_itk(transform: Transform, path: Path) -> None:
 
     Raises ConfigError for another ending and for a field in a file that holds an affine map only.
     """
-    name = path.name.lower()
+    name = path.name  # in capitals an ending means nothing to ITK
     if name.endswith(AFFINE):
         content = merged(transform, path).itk()
     elif name.endswith(COMPOSITE):
@@ -100,6 +100,18 @@ def _require_whole(path: Path) -> None:
     wanted, size = int.from_bytes(head[at : at + 8], "little"), path.stat().st_size
     if size < wanted:
         raise DataError(f"{path} is truncated: it has {size} bytes of {wanted}.", _AGAIN)
+
+
+@contextmanager
+def _named_for_itk(path: Path) -> Iterator[Path]:
+    """The file by a name whose ending ITK knows: it does not know .TFM, which some systems make of .tfm."""
+    if path.suffix == path.suffix.lower():
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="medmamba-") as folder:
+        named = Path(folder) / f"transform{path.suffix.lower()}"
+        named.symlink_to(path.absolute())
+        yield named
 
 
 @contextmanager

@@ -35,15 +35,13 @@ def read_displacement(path: Path, reference: Grid | None = None, moving: Grid | 
     image = stored.load(path)
     shape = image.shape
     if len(shape) == 4 and shape[3] == 3:
-        grid = Grid(shape[:3], np.array(image.affine, np.float64))
-        return from_voxels(_vectors(image, path), reference or grid, moving, path)
+        grid = reference or grid_of(shape[:3], image.affine, path)
+        return from_voxels(_vectors(image, path), grid, moving, path)
     if len(shape) != 5 or shape[3:] != (1, 3):
         problem = f"{path} is no displacement field: it has the shape {numbers(shape)}."
         raise DataError(problem, "A field has three numbers a voxel. Is it an image? Give the transform.")
     lps = _is_lps(image, path)
-    grid = Grid(shape[:3], np.array(image.affine, np.float64))
-    if not abs(np.linalg.det(grid.affine[:3, :3])) > 0:
-        raise DataError(f"{path} has a voxel size of zero.", "Write the field again with the fixed image's header.")
+    grid = grid_of(shape[:3], image.affine, path)
     return Transform((Field.from_vectors(_vectors(image, path)[:, :, :, 0], grid, lps),))
 
 
@@ -84,11 +82,27 @@ def from_voxels(displacement: NDArray[Any], fixed: Grid, moving: Grid | None, pa
     return Transform((field, Affine(moving.affine @ np.linalg.inv(fixed.affine))))
 
 
+def grid_of(shape: tuple[int, int, int], affine: NDArray[Any], path: Path) -> Grid:
+    """The grid of a field in a file. DataError where it has no voxel, or none that lies at a place in the patient."""
+    if not min(shape):
+        raise DataError(f"{path} has a field without a voxel: {numbers(shape)}.", "Run the registration again.")
+    numeric = affine.dtype.kind in "iuf" and bool(np.isfinite(affine).all())
+    if not numeric or np.linalg.det(affine[:3, :3].astype(np.float64)) == 0:
+        problem = f"{path} has a voxel size of zero, or an affine that is not finite."
+        raise DataError(problem, "Write the field again with the fixed image's header.")
+    return Grid(shape, np.array(affine, np.float64))
+
+
 def require_finite(vectors: NDArray[Any], path: Path) -> NDArray[Any]:
-    """`vectors` again; DataError where one is NaN or infinite."""
-    if vectors.dtype.kind not in "iuf" or not all(np.isfinite(row).all() for row in vectors):
+    """`vectors` again; DataError where one is NaN, infinite, or too large for the float32 of a field."""
+    if vectors.dtype.kind not in "iuf" or not all(_is_finite(row) for row in vectors):
         raise DataError(f"{path} holds displacements that are not finite numbers.", "Run the registration again.")
     return vectors
+
+
+def _is_finite(row: NDArray[Any]) -> bool:
+    with np.errstate(over="ignore"):
+        return bool(np.isfinite(row.astype(np.float32, copy=False)).all())
 
 
 def _is_lps(image: Any, path: Path) -> bool:
@@ -108,7 +122,7 @@ def _vectors(image: Any, path: Path) -> NDArray[Any]:
 
 
 def _save(image: Any, path: Path) -> None:
-    if not path.name.lower().endswith(ENDINGS):
+    if not path.name.endswith(ENDINGS):
         raise ConfigError(f"{path} has no ending of NIfTI.", "Use .nii.gz.")
     try:
         with replacing(path, durable=True) as temporary:

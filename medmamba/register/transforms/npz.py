@@ -12,7 +12,7 @@ from ...errors import ConfigError, DataError
 from ...files import replacing
 from ..grid import Grid
 from ..images import unwritable
-from .nifti import from_voxels, require_finite
+from .nifti import from_voxels, grid_of, require_finite
 from .transform import Field, Transform
 
 
@@ -29,7 +29,7 @@ def read_npz(path: Path, reference: Grid | None = None, moving: Grid | None = No
             problem = f"{path} has a displacement of shape {array.shape} and an affine of shape {affine.shape}."
             raise DataError(problem, "They have to be (X, Y, Z, 3) and (4, 4).")
         x, y, z, _ = array.shape
-        return from_voxels(require_finite(array, path), Grid((x, y, z), affine.astype(np.float64)), None, path)
+        return from_voxels(require_finite(array, path), grid_of((x, y, z), affine, path), None, path)
     if len(arrays) != 1:
         problem = f"{path} holds the arrays {', '.join(arrays) or '(none)'}: which is the field?"
         raise DataError(problem, "Write one array (X, Y, Z, 3), or `displacement` and `affine`.")
@@ -56,17 +56,20 @@ def write_learn2reg_npz(field: Field, path: Path) -> None:
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file:  # NumPy leaves a file open that it finds damaged
+            archive = np.load(file, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise ValueError("it is one array without an archive")
-            return {name: archive[name] for name in archive.files}
+            with archive:
+                found = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"{path} is no NumPy archive that can be read: {said}.", "Write the field again.") from error
+    return {name: array for name, array in found.items() if isinstance(array, np.ndarray)}  # NumPy gives text as bytes
 
 
 def _save(path: Path, **arrays: NDArray[Any]) -> None:
-    if not path.name.lower().endswith(".npz"):
+    if not path.name.endswith(".npz"):
         raise ConfigError(f"{path} has no ending of a NumPy archive.", "Use .npz.")
     try:
         with replacing(path, durable=True) as temporary:

@@ -5,7 +5,6 @@ import torch
 
 from medmamba.register.deform.fields import exponential, sample
 from medmamba.register.deform.instance import optimise
-from medmamba.register.deform.search import search
 from medmamba.register.deform.sides import Settings, Sides
 from tests.register.deform.pairs import image, known, velocity
 
@@ -22,6 +21,28 @@ def test_recovers_a_known_field(similarity):
     found = optimise(sides, Settings(similarity=similarity, also=(), iterations=30))
     assert _error(found.displacement, truth) < 0.5 < _error(torch.zeros_like(truth), truth)
     assert found.folding == 0 and found.inverse_residual_mm[1] < 0.5
+
+
+def test_lncc_follows_mind_across_contrasts():
+    """Of a contrast that neither rises nor falls: with one image read in the other's contrast, LNCC helps."""
+    sides, truth = known((28, 30, 26))
+    other = replace(sides, moving=torch.sin(torch.pi * sides.moving) ** 2)
+    stages = []
+    both = optimise(other, Settings(similarity="mind", iterations=12), progress=lambda *told: stages.append(told[0]))
+    alone = optimise(other, Settings(similarity="mind", also=(), iterations=12))
+    assert {stage.split(",")[0] for stage in stages} == {"mind", "lncc"}
+    assert _error(both.displacement, truth) < 0.8 * _error(alone.displacement, truth) < 0.5
+    assert both.folding == 0
+
+
+def test_lncc_does_not_follow_mind_where_no_contrast_tells_the_other():
+    sides, _ = known((20, 22, 18))
+    stages = []
+    unrelated = replace(sides, fixed=image((20, 22, 18), 50))
+    settings = Settings(similarity="mind", iterations=2)
+    both = optimise(unrelated, settings, progress=lambda *told: stages.append(told[0]))
+    assert {stage.split(",")[0] for stage in stages} == {"mind"}
+    assert torch.equal(both.displacement, optimise(unrelated, replace(settings, also=())).displacement)
 
 
 @pytest.mark.parametrize("options", [{"symmetric": False}, {"diffeomorphic": False}])
@@ -112,15 +133,6 @@ def test_features_lead_too():
     featured = replace(sides, fixed=blank, moving=blank, fixed_features=sides.fixed, moving_features=sides.moving)
     found = optimise(featured, Settings(similarity="mse", iterations=40))
     assert _error(found.displacement, truth) < 0.6
-
-
-def test_search_finds_what_is_far_away():
-    shape = (40, 44, 36)
-    moving = image(shape)
-    far = torch.tensor([6.0, -6.0, 3.0]).view(1, 3, 1, 1, 1).expand(1, 3, *shape).contiguous()
-    sides = Sides(sample(moving, far), moving, (1.0, 1.0, 1.0))
-    found = search(sides, Settings())
-    assert (found - far).norm(dim=1)[..., 10:-10, 10:-10, 10:-10].mean() < 2
 
 
 def test_progress_counts_and_losses_fall():

@@ -13,6 +13,7 @@ from . import (
     bench,
     best,
     bundle,
+    compare,
     datasets,
     demo,
     doctor,
@@ -53,7 +54,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for _module in (preprocess, train, validate, best, predict, ensemble, postprocess, evaluate, register, bundle):
+for _module in (preprocess, train, validate, best, predict, ensemble, postprocess, evaluate, compare, register, bundle):
     _module.register(app)
 for _module in (nets, datasets, doctor, bench, env, demo):
     _module.register(app)

@@ -1,15 +1,14 @@
 """medmamba datasets check: every image and label of a dataset, looked at before hours are spent on them."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from . import options
-from .screen import console, print_json
+from .screen import case_bar, console, print_json
 
 if TYPE_CHECKING:
     from medmamba.data.check.findings import CheckReport, Finding, Rounding
@@ -41,7 +40,7 @@ def check(
     from medmamba.data.check.run import check as run
 
     folder = _folder(dataset, data_root)
-    with _bar() as on_case:
+    with case_bar() as on_case:
         report = run(folder, processes, on_case)
     fixed: tuple[Rounding, ...] = ()
     refused: tuple[Refusal, ...] = ()
@@ -64,20 +63,6 @@ def _folder(dataset: str, data_root: Path | None) -> Path:
     from medmamba.data.folders import folders
 
     return dataset_folder(dataset, folders(data_root))
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar on stderr, which leaves stdout to the report; nothing without a terminal."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    screen = Console(stderr=True)
-    columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=screen, disable=not screen.is_terminal, transient=True) as progress:
-        task = progress.add_task("starting", total=None)
-        yield lambda case, done, count: progress.update(task, total=count, completed=done, description=escape(case))
 
 
 def _as_json(report: "CheckReport", fixed: "Sequence[Rounding]", refused: "Sequence[Refusal]") -> dict[str, Any]:

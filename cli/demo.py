@@ -42,9 +42,10 @@ def demo(
     with training_bar() as bar:
         watchers = [bar, HistoryFile(bar.message), Pictures(epochs, bar.message)]
         result = run(DemoOptions(out, data, net, epochs=epochs, device=device), announce, watchers)
-    rows = [(name, number(one.dice), str(one.scored)) for name, one in result.report.labels.items()]
+    dice = {name: measures["dice"] for name, measures in result.report.summaries.items()}
+    rows = [(name, number(one.mean if one else None), str(one.n if one else 0)) for name, one in dice.items()]
     rows.append(("mean", number(result.report.mean_dice), ""))
-    print_table(f"Dice on {len(result.report.cases)} cases that training never saw", ("label", "Dice", "cases"), rows)
+    print_table(f"Dice on {len(result.report.scores)} cases that training never saw", ("label", "Dice", "cases"), rows)
     screen.print(f"Picture: {result.picture}\nScores:  {result.report_file}\nModel:   {result.model}")
     screen.print("Training: progress.png, pictures and history.jsonl beside the model")
     screen.print(f"Done in {time.monotonic() - started:.0f} s. Next, try:")

@@ -4,7 +4,8 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -58,6 +59,20 @@ def print_table(
         screen.width = max(screen.width, width)
     screen.print(title, style="bold")
     screen.print(table)
+
+
+@contextmanager
+def case_bar() -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar on stderr, which leaves stdout to the report; nothing without a terminal."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    screen = Console(stderr=True)
+    columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=screen, disable=not screen.is_terminal, transient=True) as progress:
+        task = progress.add_task("starting", total=None)
+        yield lambda case, done, count: progress.update(task, total=count, completed=done, description=escape(case))
 
 
 def number(value: float | None) -> str:

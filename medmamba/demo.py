@@ -12,7 +12,7 @@ from .errors import DataError, MedMambaError
 from .files import read_json, write_json
 
 if TYPE_CHECKING:
-    from .evaluate.overlap import Report
+    from .evaluate.report import Report
     from .nnunet.loop.reports import Watcher
 
 STEPS = ("data", "plan and preprocess", "train", "predict", "evaluate", "draw")
@@ -92,10 +92,13 @@ def run(
         predictor = Predictor(model.parent, folds=[0], mirror=False, device=options.device)
         predictor.segment(held_out.images, predictions)
     with _step("evaluate", on_step):
-        from .evaluate.overlap import evaluate_folder, labels_of
+        from .evaluate.folder import evaluate_folder
+        from .evaluate.targets import rules_of
 
         ending = content["file_ending"]
-        report = evaluate_folder(predictions, held_out.references, labels_of(content), ending, held_out.names)
+        report = evaluate_folder(predictions, held_out.references, rules_of(content), held_out.names, jobs=1)
+        for case, problem in report.failures.items():
+            raise DataError(f"Case {case} cannot be scored: {problem}.", "Look at this file first.")
         report_file = options.out / f"{folder.name}_report.json"
         write_json(report_file, report.as_json())
     with _step("draw", on_step):

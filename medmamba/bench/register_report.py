@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ..evaluate.statistics import Difference, Interval, bootstrap_interval
 from ..register.evaluation.report import Run, column, difference, differences, summary
 from ..register.evaluation.scoring import PairScore
-from ..register.metrics import Difference, Interval, bootstrap_interval
 from .process_tree import MEASURE
 
 

@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import Mapping
 from functools import cache
+from math import inf
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from ..errors import ConfigError, DataError
 from ..resources import folder
 from .layouts import FLAT_KINDS, Layout, Pairs, wrong
+from .scoring import LesionRules
 from .toml_lines import line_of
 
 if sys.version_info >= (3, 11):
@@ -95,6 +97,10 @@ class Card(BaseModel):
     pairs: Pairs | None = None
     """registration: what is registered to what."""
     metrics: tuple[str, ...] = ()
+    nsd_tolerance: dict[str, float] = {}
+    """Label or region name -> tolerance of the normalised surface Dice in mm (pixels in pictures)."""
+    lesions: LesionRules | None = None
+    """How lesions are scored one by one, where the organisers do."""
     traps: tuple[str, ...] = ()
     sure: dict[str, Sureness]
     """How sure each field is."""
@@ -105,6 +111,7 @@ class Card(BaseModel):
         self._check_regions()
         for place, layout in enumerate(self.layout):
             self._check_layout(layout, f"layout.{place}")
+        self._check_tolerances()
         if self.group and (not _is_expression(self.group) or re.compile(self.group).groups != 1):
             raise wrong("group", f"{self.group!r} is no regular expression with one group")
         if unknown := set(self.sure) - set(type(self).model_fields):
@@ -141,6 +148,13 @@ class Card(BaseModel):
                 "regions_class_order", "painting the regions in regions_class_order does not give the labels back"
             )
 
+    def _check_tolerances(self) -> None:
+        for name, tolerance in self.nsd_tolerance.items():
+            if name not in {*self.labels, *self.regions}:
+                raise wrong(f"nsd_tolerance.{name}", f"{name!r} is no label and no region")
+            if not 0 < tolerance < inf:
+                raise wrong(f"nsd_tolerance.{name}", f"the tolerance is {tolerance}, not a positive number")
+
     def _check_layout(self, layout: Layout, place: str) -> None:
         if layout.kind == "volume" and len(layout.images) != len(self.channels):
             raise wrong(f"{place}.images", f"{len(layout.images)} patterns for {len(self.channels)} channels")
@@ -173,7 +187,7 @@ class Card(BaseModel):
                 continue
             if field == "layout":
                 texts[field] = [line for layout in self.layout for line in layout.lines()]
-            elif isinstance(value, Pairs):
+            elif isinstance(value, Pairs | LesionRules):
                 texts[field] = [", ".join(f"{key} = {part}" for key, part in value if part)]
             elif isinstance(value, Cases):
                 texts[field] = [", ".join(f"{count} {part}" for part, count in value if count)]
@@ -219,7 +233,17 @@ def _is_expression(text: str) -> bool:
 
 
 _NEED_A_MARK = {"home", "licence", "channels", "labels", "cases"}
-_NEED_A_MARK_IF_SET = {"raw_labels", "codes", "spacing", "shape", "layout", "group", "pairs"}
+_NEED_A_MARK_IF_SET = {
+    "raw_labels",
+    "codes",
+    "spacing",
+    "shape",
+    "layout",
+    "group",
+    "pairs",
+    "nsd_tolerance",
+    "lesions",
+}
 
 
 def read_card(path: Path) -> Card:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import DataError
 from ..files import read_json
-from .cards import cards
+from .cards import Card, cards
 from .folders import Folders
 
 _FOLDER = re.compile(r"Dataset(\d{3})_(.+)")
@@ -85,3 +85,10 @@ def dataset_json(name_or_id: str | int, folders: Folders) -> dict[str, Any]:
             return read_json(path)
     known = next(card for card in cards().values() if card.id == number)
     return {"labels": {"background": 0, **known.targets}, "file_ending": known.file_ending}
+
+
+def dataset_card(name_or_id: str | int, folders: Folders) -> Card | None:
+    """The card of a dataset; None where none has its number and name. DataError for an unknown dataset."""
+    number = dataset_id(name_or_id, folders)
+    here = on_disk(folders).get(number)
+    return next((card for card in cards().values() if card.id == number and here in (None, card.folder_name)), None)

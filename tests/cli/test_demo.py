@@ -39,8 +39,8 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_report_and_picture(out: Path) -> None:
     report = json.loads((out / "Dataset900_Phantoms_report.json").read_text())
-    assert len(report["cases"]) == 4
-    assert set(report["labels"]) == {"capsule", "core", "vessel"}
+    assert report["cases"] == len(report["per_case"]) == 4
+    assert set(report["targets"]) == {"capsule", "core", "vessel"}
     assert (out / "Dataset900_Phantoms_overlay.png").read_bytes().startswith(b"\x89PNG")
 
 

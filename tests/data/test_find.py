@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from medmamba.data.find import dataset_folder, dataset_id, dataset_json, on_disk
+from medmamba.data.find import dataset_card, dataset_folder, dataset_id, dataset_json, on_disk
 from medmamba.data.folders import Folders
 from medmamba.errors import DataError
 
@@ -70,3 +70,12 @@ def test_other_folders_are_no_datasets(places: Folders) -> None:
     (places.raw / "Dataset1_Short").mkdir()
     (places.raw / "Dataset100_file").write_text("")
     assert on_disk(places) == {321: "Dataset321_Mine", 77: "Dataset077_Old"}
+
+
+def test_a_card_is_that_of_the_folder_on_disk(places: Folders) -> None:
+    found = dataset_card("KiTS23", places)
+    assert found is not None and found.id == 220
+    (places.raw / "Dataset220_Mine2").mkdir()
+    assert dataset_card(220, places) is None and dataset_card("Mine", places) is None
+    with pytest.raises(DataError, match="no dataset"):
+        dataset_card("Nothing at all", places)

@@ -7,8 +7,8 @@ from typing import Any
 
 from ... import __version__
 from ...errors import ConfigError
+from ...evaluate.statistics import DRAWS, Difference, bootstrap_interval, paired_difference, quantiles
 from ...files import read_json
-from ..metrics import DRAWS, Difference, bootstrap_interval, paired_difference, quantiles
 from .scoring import DEFINITIONS, PairScore
 
 FORMAT = "medmamba register evaluation 1"

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...evaluate.statistics import quantiles
+from ...evaluate.surface import hd95
 from .. import metrics
 from ..images import Volume
 from ..transforms.transform import Transform
@@ -97,7 +99,7 @@ class PairScore:
     def as_json(self) -> dict[str, Any]:
         """The pair for a JSON file: `values` and the details behind them."""
         labels = {str(label): asdict(score) for label, score in self.labels.items()}
-        landmarks = {"tre_mm": metrics.quantiles(self.tre_mm), "landmarks": len(self.tre_mm)} if self.tre_mm else {}
+        landmarks = {"tre_mm": quantiles(self.tre_mm), "landmarks": len(self.tre_mm)} if self.tre_mm else {}
         return {"name": self.name, "values": self.values(), "labels": labels, **landmarks}
 
 
@@ -145,9 +147,9 @@ def _distances(
     fixed: NDArray[Any], warped: NDArray[Any], spacing: Sequence[float]
 ) -> tuple[float | None, float | None, float | None]:
     return (
-        metrics.hd95(fixed, warped, spacing),
-        metrics.hd95(fixed, warped, spacing, "voxel"),
-        metrics.hd95(fixed, warped, spacing, "voxel", "max"),
+        hd95(fixed, warped, spacing),
+        hd95(fixed, warped, spacing, "voxel"),
+        hd95(fixed, warped, spacing, "voxel", "max"),
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...evaluate.overlap import Score
+from ...evaluate.overlap import Overlap, overlap
 
 
 def foreground(*maps: NDArray[Any]) -> list[int]:
@@ -17,7 +17,9 @@ def foreground(*maps: NDArray[Any]) -> list[int]:
     return sorted(found - {0})
 
 
-def dice_per_label(fixed: NDArray[Any], warped: NDArray[Any], labels: Sequence[int] | None = None) -> dict[int, Score]:
+def dice_per_label(
+    fixed: NDArray[Any], warped: NDArray[Any], labels: Sequence[int] | None = None
+) -> dict[int, Overlap]:
     """Label -> Dice 2|F and W| / (|F| + |W|) of two label maps of one grid, with the voxels of either.
 
     A label absent in both has no Dice (None) and belongs in no mean; absent in one alone it is 0. `labels` not given:
@@ -25,13 +27,7 @@ def dice_per_label(fixed: NDArray[Any], warped: NDArray[Any], labels: Sequence[i
     """
     wanted = foreground(fixed, warped) if labels is None else [int(label) for label in labels]
     _same_shape(fixed, warped)
-    scores = {}
-    for label in wanted:
-        f, w = fixed == label, warped == label
-        n_fixed, n_warped = int(f.sum()), int(w.sum())
-        dice = 2 * int((f & w).sum()) / (n_fixed + n_warped) if n_fixed + n_warped else None
-        scores[label] = Score(dice, n_warped, n_fixed)
-    return scores
+    return {label: overlap(warped == label, fixed == label) for label in wanted}
 
 
 def dice_l2r_per_label(

@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 from skimage.metrics import normalized_mutual_information
 
+from ...evaluate.surface import hd95
 from ..images import Volume
-from ..metrics import dice_per_label, hd95, tre_mm
+from ..metrics import dice_per_label, tre_mm
 from ..points import Points
 from ..similarity import BY_NAME
 from ..transforms.transform import Transform

@@ -1,0 +1,34 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.evaluate.made_labels import run_folder
+
+
+@pytest.fixture
+def scores(tmp_path: Path) -> tuple[Path, Path, Path]:
+    return tuple(run_folder(tmp_path / name, 6, flips, seed) for name, flips, seed in
+                 (("base", 0.1, 0), ("new_0", 0.4, 1), ("new_1", 0.4, 2)))  # type: ignore[return-value]  # fmt: skip
+
+
+def test_tables(run: Any, scores: tuple[Path, ...]) -> None:
+    result = run("compare", scores[0], f"new={scores[1]},{scores[2]}", "--most", "2")
+    assert result.exit_code == 0, result.output
+    for text in ("2 seeds", "minus base", "0/6 of 6", "Cases whose Dice changed most"):
+        assert text in result.stdout
+
+
+def test_json_and_file(run: Any, scores: tuple[Path, ...], tmp_path: Path) -> None:
+    result = run("compare", *scores[:2], "--measure", "iou", "--out", tmp_path / "out", "--json")
+    content = json.loads(result.stdout)
+    assert {one["measure"] for one in content["differences"]} == {"iou"}
+    assert {one["target"] for one in content["differences"]} == {"mean", "one", "two"}
+    assert json.loads((tmp_path / "out" / "compare.json").read_text()) == content
+
+
+def test_misuse_is_a_sentence(run: Any, scores: tuple[Path, ...]) -> None:
+    for given, text in (((scores[0],), "nothing to compare"), ((scores[0], "nowhere"), "nowhere")):
+        result = run("compare", *given)
+        assert result.exit_code in (2, 4) and text in result.stderr

@@ -11,7 +11,7 @@ import medmamba
 from medmamba.errors import DataError
 
 ROOT = Path(__file__).parent.parent.parent
-COMMANDS = ("preprocess", "train", "predict", "evaluate", "nets", "doctor", "env", "demo")
+COMMANDS = ("preprocess", "train", "predict", "evaluate", "compare", "nets", "doctor", "env", "demo")
 
 
 def test_version(run: Any) -> None:

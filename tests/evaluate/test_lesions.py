@@ -124,4 +124,4 @@ def test_against_the_rules_word_by_word(rules: LesionRules) -> None:
         assert (found.found, found.missed, found.false) == expected[1:], number
         assert found.dice == pytest.approx(expected[0]), number
         seen.add((min(found.found, 2), min(found.missed, 1), min(found.false, 1)))
-    assert len(seen) > 5
+    assert len(seen) >= 5

@@ -1,9 +1,10 @@
 """The exit codes of the container, and which one a run ends with."""
 
+import errno
 from collections.abc import Collection
 from enum import IntEnum
 
-from ..errors import BundleError, ConfigError, DataError, MedMambaError, SetupError
+from ..errors import BundleError, ConfigError, DataError, SetupError
 
 
 class ExitCode(IntEnum):
@@ -35,10 +36,13 @@ _OF_ERRORS = (
     (MemoryError, ExitCode.RESOURCES),
     (OSError, ExitCode.INPUT),  # of a file that was there when the input was listed
 )
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 def code_of(error: BaseException) -> ExitCode:
     """What a run ends with that this error ended, and what a case counts as that it spoilt."""
+    if getattr(error, "errno", None) in _NO_ROOM:
+        return ExitCode.RESOURCES
     return next((code for kind, code in _OF_ERRORS if isinstance(error, kind)), ExitCode.INTERNAL)
 
 
@@ -54,8 +58,3 @@ def code_of_run(written: int, failed: Collection[ExitCode], left: int = 0) -> Ex
     if written or left:
         return ExitCode.SOME_FAILED
     return max(failed)
-
-
-def is_expected(error: BaseException) -> bool:
-    """Whether an error is one that people can do something about."""
-    return isinstance(error, MedMambaError | MemoryError | OSError)

@@ -41,7 +41,7 @@ def test_phrases_are_those_of_the_errors() -> None:
         (SetupError("Device 'ZZPHIZZ' is not available here."), "device-missing", ExitCode.RESOURCES),
         (ConfigError("ZZPHIZZ"), "arguments", ExitCode.USAGE),
         (MemoryError(), "memory", ExitCode.RESOURCES),
-        (OSError(28, "ZZPHIZZ"), "disk-full", ExitCode.INPUT),
+        (OSError(28, "ZZPHIZZ"), "disk-full", ExitCode.RESOURCES),
         (PermissionError(13, "ZZPHIZZ"), "permission", ExitCode.INPUT),
         (OSError(5, "ZZPHIZZ"), "unreadable", ExitCode.INPUT),
         (ZeroDivisionError("ZZPHIZZ"), "internal", ExitCode.INTERNAL),

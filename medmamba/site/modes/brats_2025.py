@@ -30,7 +30,7 @@ class Brats2025(Mode):
     def fits(cls, options: Options) -> bool:
         """By a contrast in a subject's folder."""
         data = options.data or options.at(cls.DATA)
-        return any(path.parent.is_dir() for path in data.glob("*/*-t1c.nii.gz"))
+        return any(path.parent.is_dir() for path in data.glob("*/*[-_]t1c.nii.gz"))
 
     def find(self, recipe: "Recipe") -> list["Case"]:
         """A case a folder. BundleError for a model of other images."""

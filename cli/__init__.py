@@ -25,6 +25,7 @@ from . import (
     predict,
     preprocess,
     register,
+    site,
     train,
     validate,
 )
@@ -56,7 +57,7 @@ app = typer.Typer(
 
 for _module in (preprocess, train, validate, best, predict, ensemble, postprocess, evaluate, compare, register, bundle):
     _module.register(app)
-for _module in (nets, datasets, doctor, bench, env, demo):
+for _module in (site, nets, datasets, doctor, bench, env, demo):
     _module.register(app)
 
 

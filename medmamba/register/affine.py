@@ -23,6 +23,8 @@ _SAMPLED = 10_000
 """Voxels that the metric looks at while it is optimised: a random share where there are more."""
 _WORK_UNITS = 4
 """Partial sums of the metric: a fixed number, so that the result does not depend on the machine's cores."""
+_MOST = 1_500_000
+"""Voxels of an image at most: of larger ones blocks are averaged. A linear map has few numbers to find."""
 _DOUBT = 0.01
 """By how much a turned start has to fit better than one that is not."""
 _STEP = 0.3
@@ -99,12 +101,30 @@ class _Pair:
         except RuntimeError:  # all samples map outside
             return 0.0
 
+    def reduced(self) -> "_Pair":
+        """The pair in fewer voxels where it is large: all of them count when maps are compared."""
+        fixed, moving = (_factors(image) for image in (self.fixed, self.moving))
+        if fixed == moving == [1, 1, 1]:
+            return self
+        masks = zip((self.fixed_mask, self.moving_mask), (fixed, moving), strict=True)
+        fixed_mask, moving_mask = (None if mask is None else sitk.Shrink(mask, by) for mask, by in masks)
+        images = {"fixed": sitk.BinShrink(self.fixed, fixed), "moving": sitk.BinShrink(self.moving, moving)}
+        return replace(self, **images, fixed_mask=fixed_mask, moving_mask=moving_mask)
+
     def overlap(self, transform: Affine) -> float:
         """Share of a lattice over the fixed image that lies inside the moving image."""
         fixed, moving = Grid.of(self.fixed), Grid.of(self.moving)
         steps = [np.linspace(0, size - 1, 12) for size in fixed.shape]
         points = np.stack(np.meshgrid(*steps, indexing="ij"), -1).reshape(-1, 3)
         return float(moving.inside(transform.points(fixed.world(points))).mean())
+
+
+def _factors(image: Any) -> list[int]:
+    """By how much each axis shrinks until few enough voxels are left; short axes stay."""
+    factors = [1, 1, 1]
+    while np.prod([size // factor for size, factor in zip(image.GetSize(), factors, strict=True)]) > _MOST:
+        factors = [2 * f if size // f >= 24 else f for size, f in zip(image.GetSize(), factors, strict=True)]
+    return factors
 
 
 def _itk(image: Image) -> Any:
@@ -258,7 +278,7 @@ def align(
             f"There is no affine {kind!r} with init {init!r}.", f"Use one of {', '.join(KINDS)}; {', '.join(INITS)}."
         )
     masks = (fixed_mask, moving_mask)
-    pair = _Pair(_itk(fixed), _itk(moving), _mask(fixed_mask), _mask(moving_mask), same_modality, seed)
+    pair = _Pair(_itk(fixed), _itk(moving), _mask(fixed_mask), _mask(moving_mask), same_modality, seed).reduced()
     if start is None and kind == "none" and init is None:
         init = "header"
     starts = {"given": start} if start is not None else _starts(fixed, moving, masks, init)

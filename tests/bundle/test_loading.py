@@ -139,7 +139,9 @@ def test_nothing_is_unpickled_and_no_socket_is_opened(original: Path, tmp_path: 
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     harmless = {"ctypes.dlopen"}  # how libraries find each other
-    assert {*found["import"], *found["use"]} <= harmless
+    # pydicom, which nibabel loads where it is installed, brings urllib3; that binds a socket to see if there is IPv6
+    assert {*found["import"]} <= {*harmless, "socket.__new__", "socket.bind"}
+    assert {*found["use"]} <= harmless
     assert found["shape"] == [20, 30, 20]
     assert found["logits"] < 0.1
     assert "pickle.find_class" in found["control"]

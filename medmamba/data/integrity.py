@@ -3,8 +3,9 @@
 ITK's reader fills what a truncated file lacks, and turns NaN and infinity in NIfTI files into zero, without a word.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import DataError
@@ -35,6 +36,24 @@ def check_image(path: Path) -> None:
     for kind, text in examined.faults:
         if kind == "not-finite" or not (examined.usable or kind == "reader-refuses"):
             raise refusal(path, kind, text)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """While a file's content is read: whatever the reading libraries raise becomes a DataError that names the file.
+
+    DataError and OSError come through as they are.
+    """
+    try:
+        yield
+    except UnusableError as error:
+        raise refusal(path, error.kind, error.text) from error
+    except MemoryError as error:
+        raise refusal(path, "crash", "Needs more memory than there is.") from error
+    except (DataError, OSError):
+        raise
+    except Exception as error:  # a broken file must fail alone, whatever the library makes of it
+        raise refusal(path, "damaged", f"The reader fails with {type(error).__name__}: {error}.") from error
 
 
 def refusal(path: Path, kind: str, text: str) -> DataError:

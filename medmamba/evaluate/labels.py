@@ -13,7 +13,7 @@ from ..data.check.file import UnusableError, readable
 from ..data.check.findings import KINDS
 from ..data.check.geometry import Geometry, describe, difference, numbers
 from ..data.check.image import FLAT, TIFF, photograph, read_itk, stack
-from ..data.integrity import refusal
+from ..data.integrity import reading
 from ..data.nifti import is_nifti
 from ..errors import DataError
 
@@ -50,16 +50,8 @@ def read_pair(
 def read_labels(path: Path, declared: Sequence[int]) -> tuple[NDArray[Any], Geometry]:
     """A label file as places in `declared` (ascending), and its grid. Raises DataError that names the file."""
     sitk.ProcessObject.GlobalWarningDisplayOff()  # what ITK warns of on the terminal is judged here
-    try:
+    with reading(path):
         voxels, scale, grid = _stored(path)
-    except UnusableError as error:
-        raise refusal(path, error.kind, error.text) from error
-    except MemoryError as error:
-        raise refusal(path, "crash", "Needs more memory than there is.") from error
-    except (DataError, OSError):
-        raise
-    except Exception as error:  # a broken file must fail alone, whatever the library makes of it
-        raise refusal(path, "damaged", f"The reader fails with {type(error).__name__}: {error}.") from error
     return _places(voxels, scale, declared, path), grid
 
 

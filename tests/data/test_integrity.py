@@ -5,7 +5,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from medmamba.data.integrity import check_complete, check_image
+from medmamba.data.integrity import check_complete, check_image, reading
 from medmamba.errors import DataError
 from tests.data import bad
 
@@ -66,3 +66,17 @@ def test_geometry_is_no_matter_here(tmp_path: Path) -> None:
     image.set_qform(None, 0)
     nibabel.save(image, path)
     check_image(path)
+
+
+@pytest.mark.parametrize(
+    ("raised", "named"),
+    [(ValueError("odd bytes"), "ValueError: odd bytes"), (MemoryError(), "more memory than there is")],
+)
+def test_whatever_a_reader_raises_names_the_file(raised: Exception, named: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=rf"a\.nii cannot be used.*{named}"), reading(tmp_path / "a.nii"):
+        raise raised
+
+
+def test_what_names_its_file_already_comes_through(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="other"), reading(tmp_path / "a.nii"):
+        raise FileNotFoundError("other")

@@ -17,9 +17,8 @@ from ...data.check.findings import KINDS
 from ...data.check.geometry import Geometry as Grid
 from ...data.check.geometry import from_lps
 from ...data.check.image import read_itk
-from ...data.integrity import refusal
+from ...data.integrity import reading
 from ...data.nifti import is_nifti
-from ...errors import DataError
 from ..recipe import Reader
 from .dicom import find_series, read_series
 
@@ -56,18 +55,10 @@ def load(path: Path, reader: Reader, dicom: bool = False) -> Volume:
     sitk.ProcessObject.GlobalWarningDisplayOff()  # what ITK warns of on the terminal is judged here
     if dicom:
         return _series(path)
-    try:
+    with reading(path):
         if is_nifti(path):
             return _nifti(path, "itk" if reader.startswith("itk") else "nibabel")
         return _itk(path)
-    except UnusableError as error:
-        raise refusal(path, error.kind, error.text) from error
-    except MemoryError as error:
-        raise refusal(path, "crash", "Needs more memory than there is.") from error
-    except (DataError, OSError):
-        raise
-    except Exception as error:  # a broken file must fail alone, whatever the library makes of it
-        raise refusal(path, "damaged", f"The reader fails with {type(error).__name__}: {error}.") from error
 
 
 def affine_of(grid: Grid) -> NDArray[np.float64]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from math import ceil, prod
 
 import torch
 from torch import Tensor
@@ -32,6 +33,9 @@ a third of its step, and in the end the level is done."""
 _ATTEMPTS = 3
 """Reruns of the finest level with a higher weight before a folded field is smoothed instead."""
 _SMOOTHINGS = 20
+_LARGE, _SHARE = 250_000, 0.4
+"""A level of more voxels than these costs minutes, and little is left to do there: it gets this share of the
+iterations, and only for the similarity that was chosen."""
 ALSO = {"lncc": ("mind",), "mind": ("lncc",)}
 """Similarities that err in different places: the mean of their velocities is better than either."""
 _OF_ONE_CONTRAST = ("lncc", "mse")
@@ -44,6 +48,10 @@ class _Fields:
     images: list[tuple[Tensor | None, Tensor]]
     """Ways to compare the pair: (field of the fixed side or None, field of the moving side)."""
     points: tuple[Tensor | None, Tensor | None]
+
+
+def _is_large(shape: Shape) -> bool:
+    return prod(shape) > _LARGE
 
 
 def _controls(shape: Shape) -> Shape:
@@ -78,19 +86,20 @@ def _descend(
     at: Level, motion: Tensor, settings: Settings, weight: float, progress: Callable[[int, int, float], None]
 ) -> tuple[Tensor, list[float]]:
     """Optimise one level from `motion` (its control points, control voxels); the best iterate and the losses."""
-    shape: Shape = tuple(at.sides.fixed.shape[2:])  # type: ignore[assignment]
+    shape = at.shape
     spacing = [s * n / c for s, n, c in zip(at.sides.spacing, shape, motion.shape[2:], strict=True)]
     unit = motion.new_tensor([at.step / s for s in spacing]).view(1, 3, 1, 1, 1)
     free = (motion / unit).requires_grad_()
     adam = torch.optim.Adam([free], lr=_STEP)
     sides = both(at.sides, settings.similarity)
     best, kept, lowest, losses, stale = motion, free.detach().clone(), torch.inf, [], 0
-    for iteration in range(settings.iterations):
+    iterations = ceil(settings.iterations * (_SHARE if _is_large(shape) else 1))
+    for iteration in range(iterations):
         now = _limited(smooth(free, [_SIGMA] * 3) * unit, spacing, settings.max_displacement_mm)
         loss = _loss(sides, _fields(now, shape, settings), settings, at) + weight * diffusion(now, spacing)
         value = float(loss.detach())
         losses.append(value)
-        progress(iteration + 1, settings.iterations, value)
+        progress(iteration + 1, iterations, value)
         stale = 0 if value < lowest - _PLATEAU * abs(lowest) or iteration == 0 else stale + 1
         if value < lowest:
             best, kept, lowest = now.detach(), free.detach().clone(), value
@@ -142,7 +151,8 @@ def optimise(
     field is smoothed. The same input gives the same field.
     """
     torch.manual_seed(settings.seed)
-    grids = shapes(sides)
+    levels = [level(sides, shape) for shape in shapes(sides)]
+    small = [at for at in levels if not _is_large(at.shape)] or levels[:1]
     also = ALSO.get(settings.similarity, ()) if settings.also is None else settings.also
     names = (settings.similarity, *also)
     usual = REG_WEIGHT[settings.similarity]
@@ -150,12 +160,18 @@ def optimise(
     solutions: list[_Solution] = []
     for name in names:
         own = replace(settings, similarity=name, reg_weight=factor * REG_WEIGHT[name])
-        seen: Sides | None = sides
+        told = _told(progress, name, len(names) > 1)
+        if not solutions:
+            solutions.append(_solution(sides, own, levels, start, told))
+            continue
+        ways: list[Level] = small
         if name in _OF_ONE_CONTRAST and settings.similarity not in _OF_ONE_CONTRAST:
             seen = alike(sides, _map(solutions[0].motion, sides.fixed.shape[2:], settings))
-        if seen is not None:
-            solutions.append(_solution(seen, own, grids, start, _told(progress, name, len(names) > 1)))
-    motion = torch.stack([solution.motion for solution in solutions]).mean(0)
+            ways = [] if seen is None else [level(seen, at.shape) for at in small]
+        if ways:
+            solutions.append(_solution(sides, own, ways, start, told))
+    motions = [resize(solution.motion, _controls(levels[-1].shape)) for solution in solutions]
+    motion = torch.stack(motions).mean(0)
     losses = [curve for solution in solutions for curve in solution.losses]
     warnings = list(dict.fromkeys(warning for solution in solutions for warning in solution.warnings))
     motion, more = _smoothed(sides, settings, motion)
@@ -171,15 +187,15 @@ class _Solution:
 
 
 def _solution(
-    sides: Sides, settings: Settings, grids: Sequence[Shape], start: Tensor | None, told: Progress
+    sides: Sides, settings: Settings, levels: Sequence[Level], start: Tensor | None, told: Progress
 ) -> _Solution:
     """The motion by one similarity, coarse to fine; run again with a higher weight where it folds."""
     assert settings.reg_weight is not None
     weight = settings.reg_weight
     motion, before, losses = start, start, []
-    for index, shape in enumerate(grids):
-        before, at = _on(motion, shape, sides.fixed), level(sides, shape)
-        progress = partial(told, f"level {index + 1} of {len(grids)}")
+    for index, at in enumerate(levels):
+        before = _on(motion, at.shape, sides.fixed)
+        progress = partial(told, f"level {index + 1} of {len(levels)}")
         motion, curve = _descend(at, before, settings, weight, progress)
         losses.append(curve)
     assert motion is not None and before is not None

@@ -26,6 +26,12 @@ class Level:
     step: float
     """mm of a voxel's shortest edge."""
 
+    @property
+    def shape(self) -> Shape:
+        """Voxels along each axis."""
+        x, y, z = self.sides.fixed.shape[2:]
+        return x, y, z
+
 
 def _shape(sides: Sides, step: float) -> Shape:
     """Voxels of the grid whose edges are about `step` mm; an axis that is coarser already is left as it is."""

@@ -2,12 +2,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from medmamba.errors import ConfigError
-from medmamba.register import affine
-from medmamba.register.affine import align
+from medmamba.register.affine import align, metric
 from medmamba.register.grid import Grid
 
 
@@ -86,18 +84,10 @@ def test_unknown_kinds_are_refused():
         align(fixed, moving, "bent")
 
 
-@pytest.mark.parametrize(
-    ("size", "factors"),
-    [((300, 200, 10), [1, 1, 1]), ((160, 192, 160), [2, 2, 2]), ((3000, 3000, 4), [8, 8, 1])],
-)
-def test_large_images_are_made_smaller(size: tuple[int, int, int], factors: list[int]) -> None:
-    assert affine._factors(sitk.Image(size, sitk.sitkUInt8)) == factors
-
-
 def test_smaller_images_lead_to_the_same_map(monkeypatch: pytest.MonkeyPatch) -> None:
     fixed, moving, truth = _pair(_AFFINE)
     mask = SimpleNamespace(data=np.ones_like(fixed.data), grid=fixed.grid)
-    monkeypatch.setattr(affine, "_MOST", 10_000)
+    monkeypatch.setattr(metric, "_MOST", 10_000)
     found = align(fixed, moving, fixed_mask=mask, moving_mask=mask)
     assert found.rejected is None and found.metric_after < found.metric_before
     assert _error(found.transform.matrix, truth, fixed.grid) < 1.2

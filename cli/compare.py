@@ -1,7 +1,8 @@
 """medmamba compare: what medmamba evaluate wrote, of two or more methods on the same cases."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,7 +11,9 @@ from .screen import number, print_json, print_table
 
 if TYPE_CHECKING:
     from medmamba.evaluate.compare import Comparison
+    from medmamba.twins import Outcome
 
+_TWINS = "What the scan buys"
 _MEANS = ("method", "measure", "cases", "mean", "95 % interval", "runs", "mean of runs", "sd")
 _TESTS = ("method", "target", "measure", "difference", "95 % interval", "better/worse", "p", "corrected p")
 _CHANGES = ("method", "case", "before", "after", "difference", "most in")
@@ -22,36 +25,65 @@ def register(app: typer.Typer) -> None:
         epilog=options.examples(
             "medmamba compare baseline_scores new_scores",
             "medmamba compare unet='unet_seed*' mamba=mamba_seed0,mamba_seed1 --out comparison",
+            "medmamba compare --twins --dataset Hippocampus --net umamba-bot --preset small --folds 0-4",
         )
     )(compare)
 
 
 def compare(
     methods: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="[NAME=]FOLDER[,FOLDER]...",
             help="What medmamba evaluate --out wrote, the baseline first; several folds or seeds with commas or *.",
         ),
-    ],
+    ] = None,
     measure: Annotated[
         list[str] | None, typer.Option(help="dice, nsd, hd95_mm, ...; may be given again. Default: these three.")
     ] = None,
     most: Annotated[int, typer.Option(min=0, help="Cases to name that changed most.")] = 10,
     out: Annotated[Path | None, typer.Option(help="Folder for compare.json.")] = None,
     as_json: options.AsJson = False,
+    twins: Annotated[
+        bool, typer.Option("--twins", help="A network against itself without its scan.", rich_help_panel=_TWINS)
+    ] = False,
+    dataset: Annotated[str | None, typer.Option(help="Preprocessed dataset.", rich_help_panel=_TWINS)] = None,
+    net: Annotated[str | None, typer.Option(help="Network.", rich_help_panel=_TWINS)] = None,
+    preset: Annotated[str, typer.Option(help="Of the network.", rich_help_panel=_TWINS)] = "default",
+    twin: Annotated[
+        list[str] | None,
+        typer.Option(help="conv (default): a gated convolution; identity: nothing; or both.", rich_help_panel=_TWINS),
+    ] = None,
+    folds: Annotated[str, typer.Option(help="0-4, 0,2,4.", rich_help_panel=_TWINS)] = "0-4",
+    config: Annotated[str, typer.Option(help="nnU-Net configuration.", rich_help_panel=_TWINS)] = "3d_fullres",
+    epochs: Annotated[int | None, typer.Option(min=1, help="Default: the preset's.", rich_help_panel=_TWINS)] = None,
+    iterations: Annotated[int | None, typer.Option(min=1, help="Of an epoch.", rich_help_panel=_TWINS)] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda.", rich_help_panel=_TWINS)] = "auto",
+    seed: Annotated[int, typer.Option(min=0, help="The same for all.", rich_help_panel=_TWINS)] = 0,
+    data_root: options.DataRoot = None,
 ) -> None:
     """Paired tests of every method against the first, its spread over folds and seeds, and the cases that changed most.
 
     The test is Wilcoxon's signed-rank test over cases, corrected for the number of tests by Holm's method. A case that
     several runs of a method have counts once, with its mean over them.
+
+    With --twins the network and its twins are trained alike, as far as they are not yet, and what the scan adds on the
+    held-out cases of the folds is tested; --out (default medmamba_twins) gets the scores of all of them.
     """
+    if twins:
+        training = {"preset": preset, "configuration": config, "epochs": epochs, "iterations": iterations}
+        found = _of_twins(dataset, net, twin, folds, out, data_root, {**training, "device": device, "seed": seed})
+        if as_json:
+            print_json(found.as_json())
+        else:
+            _show_twins(found)
+        return
     from medmamba.evaluate.compare import MEASURES
     from medmamba.evaluate.compare import compare as run
     from medmamba.evaluate.runs import read_method
     from medmamba.files import write_json
 
-    comparison = run([read_method(text) for text in methods], measure or MEASURES, most)
+    comparison = run([read_method(text) for text in methods or ()], measure or MEASURES, most)
     content = comparison.as_json()
     if out is not None:
         write_json(out / "compare.json", content)
@@ -61,6 +93,49 @@ def compare(
     _show(comparison)
     if out is not None:
         typer.echo(f"All of it: {out / 'compare.json'}")
+
+
+def _of_twins(
+    dataset: str | None,
+    net: str | None,
+    twin: list[str] | None,
+    folds: str,
+    out: Path | None,
+    data_root: Path | None,
+    training: dict[str, Any],
+) -> "Outcome":
+    """Train and compare, with a bar for each training."""
+    from medmamba.data.find import dataset_id
+    from medmamba.data.folders import folders
+    from medmamba.errors import ConfigError
+
+    if dataset is None or net is None:
+        raise ConfigError("Which network, and on which data?", "Give --dataset and --net with --twins.")
+    places = folders(data_root)
+    number = dataset_id(dataset, places)
+    places.export()
+    from medmamba.nnunet.folds.parse import parse_folds
+    from medmamba.nnunet.training import TrainOptions
+    from medmamba.nnunet.watching.history import HistoryFile
+    from medmamba.twins import TwinOptions, run
+
+    from .progress import training_bar
+
+    wanted = TwinOptions(TrainOptions(network=net, **training), parse_folds(folds), twin or ("conv",))
+    if out is not None:
+        wanted = replace(wanted, out=out)
+    with training_bar() as bar:
+        tell = lambda who, what: bar.message(f"{who}, {what}")  # noqa: E731
+        return run(number, wanted, tell, [bar, HistoryFile(bar.message)])
+
+
+def _show_twins(found: "Outcome") -> None:
+    for twin, comparison in found.comparisons.items():
+        typer.echo(f"\nThe scan against {twin}: positive differences of Dice are what the scan adds.")
+        _show(comparison)
+    rows = [(name, f"{seconds:.1f}") for name, seconds in found.seconds.items()]
+    print_table("What it costs", ("network", "s an epoch"), rows, right=("s an epoch",))
+    typer.echo(f"All of it: {found.file}")
 
 
 def _show(comparison: "Comparison") -> None:

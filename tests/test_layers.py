@@ -18,7 +18,7 @@ LAYERS = (
     {"networks"},
     {"engine"},
     {"data", "dicom", "nnunet", "bundle", "predict", "register", "evaluate"},
-    {"doctor", "demo", "bench"},
+    {"doctor", "demo", "twins", "bench"},
     {"site"},
     {"cli"},
 )

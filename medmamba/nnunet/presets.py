@@ -18,6 +18,8 @@ from ..resources import folder
 from .registration.options import RegistrationRecipe
 
 DEFAULT = "default"
+TWINS = ("conv", "identity")
+"""What may stand in place of the scan: a gated convolution, or nothing."""
 
 
 class Recipe(BaseModel):
@@ -136,11 +138,35 @@ def names(network: str) -> tuple[str, ...]:
     return tuple(sorted(found, key=lambda name: (name != DEFAULT, name)))
 
 
+def twin_name(name: str, twin: str) -> str:
+    """What the twin of a preset is called: `small-conv`; of the default preset `conv`. ConfigError for no twin."""
+    if twin not in TWINS:
+        raise ConfigError(f"There is no twin {twin!r}.", f"Twins: {', '.join(TWINS)}.")
+    return twin if name == DEFAULT else f"{name}-{twin}"
+
+
 @cache
 def preset(network: str, name: str = DEFAULT) -> Preset:
-    """The preset of a network by name. ConfigError lists what there is when this one or the network is not."""
+    """The preset of a network by name; every preset has its twins without a scan, `twin_name`, without files of theirs.
+
+    ConfigError lists what there is when this one or the network is not.
+    """
     path = folder("plans") / file_name(info(network).name, name)
-    if not path.is_file():
-        there = ", ".join(names(network)) or "none"
-        raise ConfigError(f"Network {network!r} has no preset {name!r}.", f"Presets of it: {there}.")
-    return read(path)
+    if path.is_file():
+        return read(path)
+    base, _, twin = name.rpartition("-")
+    if twin in TWINS and (folder("plans") / file_name(info(network).name, base or DEFAULT)).is_file():
+        return _twin(preset(network, base or DEFAULT), twin)
+    there = ", ".join(names(network)) or "none"
+    raise ConfigError(
+        f"Network {network!r} has no preset {name!r}.",
+        f"Presets of it: {there}; its twins without a scan: {', '.join(TWINS)}, small-{TWINS[0]}, ...",
+    )
+
+
+def _twin(of: Preset, twin: str) -> Preset:
+    what = {"conv": "a gated convolution", "identity": "nothing"}[twin]
+    about = f"As {of.preset}, with {what} in place of the scan."
+    config = {**of.config, "mixer": twin}
+    named = {"preset": twin_name(of.preset, twin), "about": about, "config": config, "reproduces": False}
+    return of.model_copy(update=named)

@@ -12,6 +12,8 @@ from scipy.ndimage import map_coordinates
 from ...errors import DataError
 from ..grid import FLIP, Grid
 
+_SAME = 1e-6
+"""Voxels by which two grids' voxels may be apart and still be the same."""
 _AT_ONCE = 2**18
 """Points that are worked on at a time: a few dozen megabytes."""
 
@@ -65,6 +67,16 @@ class Field:
         result = np.array(ras, np.float64)
         result[inside] += np.stack(moved, axis=1) @ self.grid.affine[:3, :3].T
         return result
+
+    def among(self, grid: Grid) -> NDArray[np.float32] | None:
+        """The displacements at the voxels of a grid, as they are, where these are voxels of this one's; else None."""
+        first, *ends = self.grid.index(grid.world(np.vstack([np.zeros(3), np.eye(3)])))
+        start = np.rint(first).astype(int)
+        stop = start + grid.shape
+        apart = max(np.abs(first - start).max(), np.abs(np.array(ends) - first - np.eye(3)).max() * max(grid.shape))
+        if apart > _SAME or start.min() < 0 or np.any(stop > self.grid.shape):
+            return None
+        return self.displacement[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))]
 
     def vectors(self, lps: bool = True) -> NDArray[np.float32]:
         """(X, Y, Z, 3): the displacement in millimetres, along left, posterior, superior or (False) RAS."""
@@ -153,11 +165,15 @@ class Transform:
 
     def displacement_on(self, grid: Grid) -> Field:
         """The whole map as one displacement field in voxels of `grid`, sampled at its voxels."""
-        if len(self.parts) == 1 and isinstance(only := self.parts[0], Field) and only.grid.same_as(grid, 1e-6):
-            return only
+        first = self.parts[0] if self.parts else None
+        ahead = first.among(grid) if isinstance(first, Field) else None
+        if isinstance(first, Field) and ahead is not None and len(self.parts) == 1:
+            return first if first.grid.shape == grid.shape else Field(np.ascontiguousarray(ahead), grid)
+        rest = self if ahead is None else Transform(self.parts[1:])
         result = np.empty((*grid.shape, 3), np.float32)
         for rows, index in slabs(grid.shape):
-            moved = grid.index(self.points(grid.world(index))) - index
+            there = index if ahead is None else index + ahead[rows].reshape(-1, 3)
+            moved = grid.index(rest.points(grid.world(there))) - index
             result[rows] = moved.reshape(result[rows].shape)
         return Field(result, grid)
 

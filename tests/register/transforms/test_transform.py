@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medmamba.errors import DataError
+from medmamba.register.grid import Grid
 from medmamba.register.transforms.transform import Affine, Field, Transform, slabs
 from tests.register.made import FIXED, MOVING, field, registration, turn
 
@@ -89,6 +90,23 @@ def test_a_field_on_another_grid_is_the_same_map() -> None:
     assert transform.displacement_on(FIXED).grid is FIXED
     only = field()
     assert Transform((only,)).displacement_on(FIXED) is only
+
+
+@settings(max_examples=25, deadline=None)
+@given(start=st.tuples(*[st.integers(0, 3)] * 3), off=st.sampled_from([0.0, 0.25]))
+def test_a_field_on_some_of_its_own_voxels_is_a_cut(start: tuple[int, int, int], off: float) -> None:
+    whole = field()
+    affine = whole.grid.affine.copy()
+    affine[:3, 3] = whole.grid.world(np.array(start) + off)[0]
+    some = Grid((4, 5, 3), affine)
+    cut = whole.among(some)
+    assert (cut is None) == (off > 0)
+    parts = Transform((whole, Affine(np.diag([1.1, 0.9, 1.0, 1.0]))))
+    index = np.indices(some.shape).reshape(3, -1).T
+    there = some.index(parts.points(some.world(index))) - index
+    assert np.allclose(parts.displacement_on(some).displacement.reshape(-1, 3), there, atol=1e-5)
+    if cut is not None:
+        assert np.array_equal(Transform((whole,)).displacement_on(some).displacement, cut)
 
 
 def test_slabs_hold_every_voxel_once_and_in_order() -> None:

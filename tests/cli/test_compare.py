@@ -32,3 +32,8 @@ def test_misuse_is_a_sentence(run: Any, scores: tuple[Path, ...]) -> None:
     for given, text in (((scores[0],), "nothing to compare"), ((scores[0], "nowhere"), "nowhere")):
         result = run("compare", *given)
         assert result.exit_code in (2, 4) and text in result.stderr
+
+
+def test_twins_need_a_network_and_data(run: Any) -> None:
+    result = run("compare", "--twins", "--net", "umamba-bot")
+    assert result.exit_code == 2 and "Give --dataset and --net" in result.stderr

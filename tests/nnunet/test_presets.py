@@ -114,6 +114,27 @@ def test_an_unknown_preset_lists_the_known() -> None:
         presets.preset("segmamba", "huge")
 
 
+@pytest.mark.parametrize(
+    ("name", "base", "twin"), [("conv", "default", "conv"), ("small-identity", "small", "identity")]
+)
+def test_every_preset_has_twins_without_a_file(name: str, base: str, twin: str) -> None:
+    found, of = presets.preset("segmamba", name), presets.preset("segmamba", base)
+    assert presets.twin_name(base, twin) == found.preset == name
+    assert found.config == {**of.config, "mixer": twin} and found.recipe == of.recipe
+    assert name not in presets.names("segmamba")
+
+
+@pytest.mark.parametrize("name", ["huge-conv", "small-scan", "small-conv-conv"])
+def test_a_twin_of_nothing_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="twins without a scan: conv"):
+        presets.preset("segmamba", name)
+
+
+def test_there_are_two_twins() -> None:
+    with pytest.raises(ConfigError, match="conv, identity"):
+        presets.twin_name("small", "attention")
+
+
 def test_plans_names() -> None:
     assert presets.plans_name("segmamba") == "nnUNetPlans_segmamba"
     assert presets.plans_name("segmamba", "small") == "nnUNetPlans_segmamba-small"

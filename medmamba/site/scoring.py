@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from ..evaluate.targets import Rules
     from .modes.base import Pairs
 
+
+class StoppedInScoringError(Exception):
+    """The process was asked to stop before all cases were scored: of some of them there are no scores."""
+
+
 OnCase = Callable[[str, BaseException | None], None]
 """Told a case's name and what is wrong with it, if something is."""
 
@@ -32,8 +37,13 @@ class Scored:
     """By the cases' own names."""
 
 
-def score(pairs: "Pairs", rules: "Rules", shown: Callable[[str], str], on_case: OnCase) -> Scored:
-    """Score every pair. One that cannot be scored is among the report's failures."""
+def score(
+    pairs: "Pairs", rules: "Rules", shown: Callable[[str], str], on_case: OnCase, stopped: Callable[[], bool]
+) -> Scored:
+    """Score every pair. One that cannot be scored is among the report's failures.
+
+    Raises DataError when that is so of all, and StoppedInScoringError as soon as `stopped` says so.
+    """
     from ..evaluate.case import score_case
     from ..evaluate.report import Report
 
@@ -41,6 +51,8 @@ def score(pairs: "Pairs", rules: "Rules", shown: Callable[[str], str], on_case: 
     failures: dict[str, str] = {}
     errors = []
     for case, (prediction, reference) in pairs.items():
+        if stopped():
+            raise StoppedInScoringError
         try:
             if prediction is None:
                 raise DataError("There is no prediction of this case.", "Predict it first.")

@@ -51,6 +51,7 @@ class Session:
         self._mode: Mode | None = None
         self._model: LoadedModel | None = None
         self._names: Pseudonyms | None = None
+        self._cases: list[Case] | None = None
         self._keeps = False
 
     # ---- what it is
@@ -141,10 +142,11 @@ class Session:
         """
         from ..predict.files.writing import require_apart
 
-        found = mode.find(recipe)
-        self.log.write(Event.CASES_FOUND, cases=len(found))
-        require_apart(found, target or mode.target(found[0].name).parent, recipe)
-        return found
+        if self._cases is None:
+            self._cases = mode.find(recipe)
+            self.log.write(Event.CASES_FOUND, cases=len(self._cases))
+        require_apart(self._cases, target or mode.target(self._cases[0].name).parent, recipe)
+        return self._cases
 
     # ---- what it leaves behind
 

@@ -6,15 +6,20 @@ from ..exits import ExitCode, code_of, code_of_run
 from ..faults import fault_of
 from ..modes import Mode
 from ..rules import rules_for
-from ..scoring import Scored, score
+from ..scoring import Scored, StoppedInScoringError, score
 from ..session import Session
+from ..written import write_document
 
 
 def evaluate(session: Session) -> ExitCode:
     """Write the scores where the mode has them."""
     mode = session.begin()
     session.keep_log(mode)
-    scored = scored_by(session, mode)
+    try:
+        scored = scored_by(session, mode)
+    except StoppedInScoringError:
+        session.count(0, 0, len(mode.pairs()[0]))
+        return ExitCode.SOME_FAILED
     _write(session, mode, scored)
     failed = [code_of(error) for error in scored.errors]
     session.count(len(scored.report.scores), len(failed))
@@ -22,7 +27,12 @@ def evaluate(session: Session) -> ExitCode:
 
 
 def scored_by(session: Session, mode: Mode) -> Scored:
-    """The scores of this run, worked out the first time. Raises DataError where nothing can be scored."""
+    """The scores of this run, worked out the first time.
+
+    Raises DataError where nothing can be scored, StoppedInScoringError when the process was asked to stop.
+    """
+    from ...stopping import stop_requests
+
     if session.scored is not None:
         return session.scored
     options = session.options
@@ -39,13 +49,16 @@ def scored_by(session: Session, mode: Mode) -> Scored:
         session.debug(error)
         session.log.write(Event.CASE_NOT_SCORED, pseudonym, error=type(error).__name__, fault=fault_of(error))
 
-    session.scored = score(pairs, rules, session.shown, tell)
+    with stop_requests() as stop:
+        try:
+            session.scored = score(pairs, rules, session.shown, tell, lambda: bool(stop))
+        except StoppedInScoringError:
+            session.log.write(Event.STOP_ASKED, signal=stop.name)
+            raise
     return session.scored
 
 
 def _write(session: Session, mode: Mode, scored: Scored) -> None:
-    from ..written import write_document
-
     model = session.model_if_any()
     digest = None if model is None else model.digest
     file = mode.results

@@ -10,6 +10,7 @@ from ..exits import ExitCode
 from ..modes.base import Made
 from ..modes.native import Native
 from ..pairing import labels_in
+from ..scoring import StoppedInScoringError
 from ..session import Session
 from ..showing import stage
 from .evaluate import scored_by
@@ -26,7 +27,10 @@ def report(session: Session) -> ExitCode:
     made = _made(mode)
     if not made:
         raise DataError("There is no prediction of any case.", "Predict first.")
-    scored = scored_by(session, mode) if mode.references.is_dir() else None
+    try:
+        scored = scored_by(session, mode) if mode.references.is_dir() else None
+    except StoppedInScoringError:
+        return ExitCode.SOME_FAILED
     cases = session.cases(mode, session.model().recipe)
     names = {session.shown(name): session.shown(name) for name in {*made, *(case.name for case in cases)}}
     with tempfile.TemporaryDirectory(prefix="medmamba-report-") as folder:

@@ -20,7 +20,8 @@ def test_names_folders_and_dicom_side_by_side(mounted: Container) -> None:
     ran = mounted()
     assert ran.code == 0, ran.err
     assert files(out) == [
-        "log.jsonl", "predictions/first.nii.gz", "predictions/second.nii.gz", "predictions/third.nii.gz", "report.html", "run.json",
+        "log.jsonl", "predictions/first.nii.gz", "predictions/second.nii.gz", "predictions/third.nii.gz",
+        "report.html", "run.json",
     ]  # fmt: skip
     image_in = sitk.ReadImage(str(given / "cases" / "second_0000.mha"))
     image_out = sitk.ReadImage(str(out / "predictions" / "second.nii.gz"))

@@ -69,7 +69,6 @@ _PAIRS = {
     "dicom-segmentation": Fault(
         "The segmentation cannot be read.", "Write it again.", "no DICOM segmentation that can"
     ),
-    "channels-differ": Fault("Cases differ in their channels.", "Add what is missing.", "have other channels"),
 }
 _MACHINE = {
     "memory": Fault("The memory does not suffice.", "Give the container more, or raise --max-ram.", "of memory and"),

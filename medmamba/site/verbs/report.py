@@ -24,14 +24,14 @@ def report(session: Session) -> ExitCode:
     mode = session.begin()
     assert isinstance(mode, Native)  # no other mode has this verb
     session.keep_log(mode)
-    made = _made(mode)
+    model, made = session.model(), _made(mode)
     if not made:
         raise DataError("There is no prediction of any case.", "Predict first.")
     try:
         scored = scored_by(session, mode) if mode.references.is_dir() else None
     except StoppedInScoringError:
         return ExitCode.SOME_FAILED
-    cases = session.cases(mode, session.model().recipe)
+    cases = session.cases(mode, model.recipe)
     names = {session.shown(name): session.shown(name) for name in {*made, *(case.name for case in cases)}}
     with tempfile.TemporaryDirectory(prefix="medmamba-report-") as folder:
         given = stage(Path(folder), cases, made, scored, session.shown)

@@ -3,11 +3,13 @@
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -66,9 +68,23 @@ def open_root() -> Iterator[Path]:
         yield place
 
 
-def is_open_to_all(path: Path) -> bool:
-    """Whether any user may go into a folder."""
-    return all(one.stat().st_mode & 0o001 for one in (path, *path.parents))
+@cache
+def as_nobody() -> tuple[str, ...]:
+    """What comes before a command to make it a user's without name and rights; nothing where nobody can do that.
+
+    Such a user may still read everything: the interpreter may lie in root's home, as no container's does.
+    """
+    setpriv = shutil.which("setpriv")
+    if os.geteuid() != 0 or setpriv is None:
+        return ()
+    user = (setpriv, f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--no-new-privs")
+    reads = "-all,+dac_read_search"
+    rights = ("--bounding-set=-all", f"--inh-caps={reads}", f"--ambient-caps={reads}", f"--bounding-set={reads}")
+    for words in ((*user, rights[0]), (*user, *rights[1:])):
+        done = subprocess.run([*words, sys.executable, "-c", "import encodings"], check=False, capture_output=True)
+        if done.returncode == 0:
+            return words
+    return ()
 
 
 def start(
@@ -86,7 +102,6 @@ def start(
     the process and how much of it there is. more: of the environment.
     """
     package = Path(medmamba.__file__).parent
-    unprivileged = os.geteuid() == 0 and all(map(is_open_to_all, (package, Path(sys.executable).resolve(), root)))
     environment = {
         "PATH": "/usr/bin:/bin",
         "HOME": "/dev/null/no-home",
@@ -104,12 +119,9 @@ def start(
         (root / "tmp.py").write_text(stand_in)
         command = ["-c", _GUARDED, places, json.dumps(list(calls) or [words]), str(root / "tmp.py")]
     done = subprocess.run(
-        [sys.executable, *command],
+        [*as_nobody(), sys.executable, *command],
         cwd="/",
         env=environment,
-        user=NOBODY if unprivileged else None,
-        group=NOBODY if unprivileged else None,
-        extra_groups=[] if unprivileged else None,
         capture_output=True,
         text=True,
         timeout=800,

@@ -11,6 +11,7 @@ from .exits import ExitCode, code_of
 from .faults import fault_of
 from .modes import Mode
 from .plain import plain_recipe
+from .rules import rules_for
 from .session import Session
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ def numbers_of(
     """The statistics, and what each case counts as that could not be read."""
     from ..predict.files.headers import probe
 
-    headers, carriers, failed = [], dict.fromkeys(_label_names(session), 0), []
+    names = label_names(session)
+    headers, carriers, failed = [], dict.fromkeys(names, 0), []
     for case in cases:
         try:
             header = probe(case, recipe)
@@ -66,7 +68,9 @@ def numbers_of(
         "with_labels": counted(len(known), least),
         "channels": len(recipe.channels),
         "grid": _grid(headers, least),
-        "labels": {_name(session, value): counted(count, least) for value, count in sorted(carriers.items())},
+        "labels": {
+            names.get(value, f"label {value}"): counted(count, least) for value, count in sorted(carriers.items())
+        },
     }
     return content, failed
 
@@ -84,17 +88,13 @@ def _grid(headers: Sequence[Any], least: int) -> dict[str, Any] | str:
     return found
 
 
-def _label_names(session: Session) -> list[int]:
-    """Values of the model's labels: those that no case has are told, too."""
+def label_names(session: Session) -> dict[int, str]:
+    """Value -> name of the labels that a bundle or a dataset card knows: those that no case has are told, too."""
     model = session.model_if_any()
-    return [] if model is None else list(model.recipe.foreground)
-
-
-def _name(session: Session, value: int) -> str:
-    """A label's name in the model, else its number."""
-    model = session.model_if_any()
-    labels = {} if model is None else model.recipe.labels
-    return next((name for name, one in labels.items() if one == value), f"label {value}")
+    if model is None and session.options.dataset is None:
+        return {}
+    rules = rules_for(model, session.options, session.options.raw_labels)
+    return {target.values[0]: target.name for target in rules.targets if len(target.values) == 1}
 
 
 def _values(file: Path) -> set[int]:

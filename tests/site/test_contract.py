@@ -71,7 +71,7 @@ def test_native(root: Path, one_channel: Path) -> None:
     assert len(prepared) == 5 and sum(name.startswith("prepared/labels/") for name in prepared) == 2
     assert CANARY not in "".join(prepared)
     expect_nothing_told(ran, out)
-    told = "".join((out / name).read_text() for name in rest if not name.endswith(".gz"))
+    told = "".join((out / name).read_text("utf-8") for name in rest if not name.endswith(".gz"))
     assert str(root) not in told and os.uname().nodename not in told and "1.2.3.4" not in told
     assert files(root / "tmp") == []
 

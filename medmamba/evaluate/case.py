@@ -75,7 +75,8 @@ class Score:
 def score_case(prediction: Path, reference: Path, rules: Rules) -> dict[str, Score]:
     """Name of a target -> its score. DataError, naming the file, for a pair that cannot be compared (`read_pair`)."""
     declared = rules.declared
-    predicted, truth, spacing = read_pair(prediction, reference, declared)
+    names = {target.name: target.values[0] for target in rules.targets if len(target.values) == 1}
+    predicted, truth, spacing = read_pair(prediction, reference, declared, names)
     if rules.ignore is not None:
         _forget(predicted, truth, declared.index(rules.ignore))
     return score_arrays(predicted, truth, spacing, rules)

@@ -11,6 +11,7 @@ from ..data.check.pool import Job, spread
 from ..errors import DataError
 from ..runtime import cpu_count, free_memory
 from .case import Score, score_case
+from .labels import SEGMENTATION
 from .report import Report
 from .targets import Rules
 
@@ -79,7 +80,7 @@ def find_pairs(
 
 def _named(folder: Path, case: str, ending: str) -> Path | None:
     """The file of a case; one that is there but may not be read counts, and is refused when it is its turn."""
-    paths = (folder / f"{case}{one}" for one in dict.fromkeys((ending, *ENDINGS)))
+    paths = (folder / f"{case}{one}" for one in dict.fromkeys((ending, *ENDINGS, SEGMENTATION)))
     return next((path for path in paths if path.exists() or path.is_symlink()), None)
 
 

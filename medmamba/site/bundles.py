@@ -25,10 +25,19 @@ def find(named: Path | None, root: Path) -> Path:
 
     A place is a bundle's folder itself, or it holds exactly one: a folder or a .tar.
     """
-    for place in [named] if named is not None else [root / one.lstrip("/") for one in PLACES]:
+    for place in [named] if named is not None else _places(root):
         if found := bundle_in(place):
             return found
     raise BundleError("There is no bundle in any of its places.", "Mount one at /model, or give --bundle.")
+
+
+def is_there(root: Path) -> bool:
+    """Whether one of the places below `root` has a bundle."""
+    return any(map(bundle_in, _places(root)))
+
+
+def _places(root: Path) -> list[Path]:
+    return [root / one.lstrip("/") for one in PLACES]
 
 
 def bundle_in(place: Path) -> Path | None:

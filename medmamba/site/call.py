@@ -2,14 +2,14 @@
 
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from .arguments import parse
 from .events import Event
 from .exits import ExitCode, code_of
 from .faults import FAULTS, fault_of
+from .session import Session
 from .streams import own_streams
-from .verbs import BY_NAME, Session
+from .verbs import BY_NAME
 
 
 def call(arguments: Sequence[str]) -> int:
@@ -25,7 +25,7 @@ def call(arguments: Sequence[str]) -> int:
         except (Exception, KeyboardInterrupt) as error:
             code = _refuse(session, error)
         if options.verb != "describe":
-            _finish(session, code, time.monotonic() - started)
+            session.close(code, time.monotonic() - started)
     return int(code)
 
 
@@ -36,9 +36,3 @@ def _refuse(session: Session, error: BaseException) -> ExitCode:
     session.log.write(Event.REFUSED, error=type(error).__name__, fault=fault)
     session.screen.complain(str(FAULTS[fault]))
     return code
-
-
-def _finish(session: Session, code: ExitCode, seconds: float) -> None:
-    counts: dict[str, Any] = {"written": session.written, "failed": session.failed, "left": session.left}
-    session.log.write(Event.FINISHED, exit_code=int(code), **counts, seconds=round(seconds, 3))
-    session.log.close()

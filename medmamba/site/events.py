@@ -26,6 +26,12 @@ class Event(Enum):
     CASE_KEPT = "case_kept"
     CASE_GOOD = "case_good"
     CASE_FAILED = "case_failed"
+    CASE_PREPARED = "case_prepared"
+    CASE_SCORED = "case_scored"
+    CASE_NOT_SCORED = "case_not_scored"
+    PARAMETERS_READ = "parameters_read"
+    PAIRS_FOUND = "pairs_found"
+    FILE_WRITTEN = "file_written"
     SELF_TEST_PASSED = "self_test_passed"
     NO_SELF_TEST = "no_self_test"
     STOP_ASKED = "stop_asked"
@@ -73,7 +79,37 @@ def _maybe(check: Check) -> Check:
 
 
 MODES = ("native", "grand-challenge", "medperf", "brats-mlcube", "brats-2025")
-VERBS = ("run", "infer", "check", "selftest", "describe")
+VERBS = (
+    "run",
+    "infer",
+    "check",
+    "prepare",
+    "sanity_check",
+    "statistics",
+    "evaluate",
+    "report",
+    "selftest",
+    "describe",
+)
+PARAMETERS = (
+    "channels",
+    "dataset",
+    "device",
+    "expect",
+    "fast",
+    "lesion_wise",
+    "max_ram",
+    "max_vram",
+    "min_cases",
+    "output_format",
+    "precision",
+    "raw_labels",
+    "tolerance",
+)
+"""What a parameters file may set. Whose hands a name gets into (keys, private lists, names, paths) is not among them:
+such files come from those who run a benchmark, not from the site."""
+FILES = ("report.json", "report.html", "results.yaml", "metrics.json", "statistics.yaml")
+"""What is written once a run."""
 _DIGEST = like(r"sha256:[0-9a-f]{64}")
 _VERSION = like(r"[0-9A-Za-z.+]{1,40}")
 _CLASS = like(r"[A-Za-z_][A-Za-z0-9_]{0,60}")
@@ -85,6 +121,7 @@ _CASE = {
     "gpu_memory": _maybe(whole),
     "warnings": several(code),
 }
+_LOOKED_AT = {"shape": several(whole), "spacing": several(number), "warnings": several(code)}
 _WRONG = {"error": _CLASS, "fault": code}
 FIELDS: Mapping[Event, Mapping[str, Check]] = {
     Event.STARTED: {"verb": one_of(*VERBS), "version": _VERSION},
@@ -95,7 +132,13 @@ FIELDS: Mapping[Event, Mapping[str, Check]] = {
     Event.CASE_STARTED: {},
     Event.CASE_WRITTEN: _CASE,
     Event.CASE_KEPT: {},
-    Event.CASE_GOOD: {"shape": several(whole), "spacing": several(number), "warnings": several(code)},
+    Event.CASE_GOOD: _LOOKED_AT,
+    Event.CASE_PREPARED: _LOOKED_AT,
+    Event.CASE_SCORED: {},
+    Event.CASE_NOT_SCORED: _WRONG,
+    Event.PARAMETERS_READ: {"keys": several(one_of(*PARAMETERS))},
+    Event.PAIRS_FOUND: {"pairs": whole, "surplus": whole},
+    Event.FILE_WRITTEN: {"file": one_of(*FILES)},
     Event.CASE_FAILED: _WRONG,
     Event.SELF_TEST_PASSED: {"identical": _flag, "logits": number, "voxels": number},
     Event.NO_SELF_TEST: {},
@@ -110,8 +153,13 @@ FIELDS: Mapping[Event, Mapping[str, Check]] = {
     },
 }
 """Event -> its fields and what their values may be. All are given, and no others."""
-LEVELS = {Event.CASE_FAILED: "error", Event.REFUSED: "error", Event.STOP_ASKED: "warning"}
+LEVELS = {
+    Event.CASE_FAILED: "error",
+    Event.CASE_NOT_SCORED: "error",
+    Event.REFUSED: "error",
+    Event.STOP_ASKED: "warning",
+}
 """info, where an event is not named."""
-OF_A_CASE = frozenset({Event.CASE_STARTED, Event.CASE_WRITTEN, Event.CASE_KEPT, Event.CASE_GOOD, Event.CASE_FAILED})
+OF_A_CASE = frozenset(event for event in Event if event.value.startswith("case_"))
 """Events that name a case, by its pseudonym."""
 PSEUDONYM = like(r"[0-9a-f]{12}")

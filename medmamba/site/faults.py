@@ -54,6 +54,22 @@ _IMAGES = {
     "not-finite-output": Fault("The network's output is not finite.", "Try --precision fp32.", "output for"),
     "unusable": Fault("The image cannot be used.", "Look at it with a viewer, and export it again."),
 }
+_PAIRS = {
+    "no-references": Fault("There are no reference labels.", "See `describe`.", "no reference labels"),
+    "same-reference": Fault("Two label files are of one case.", "Keep one.", "are both of one case"),
+    "no-prediction": Fault("There is no prediction.", "Predict the case first.", "There is no prediction"),
+    "no-predictions": Fault("Nothing could be scored.", "Look at the cases' own faults.", "could be scored"),
+    "pair-shape": Fault("Prediction and reference differ in size.", "Predict from the reference's image.", " voxels, "),
+    "pair-grid": Fault("The labels do not lie on one grid.", "Find out which header is right.", "do not lie on one"),
+    "pair-values": Fault("There are undeclared label values.", "Is --raw-labels right?", "does not declare"),
+    "label-image": Fault("Labels and image do not lie on one grid.", "Draw them on this image.", "another grid than"),
+    "label-fractions": Fault("Labels are no whole numbers.", "Give a label map.", "no label map"),
+    "not-a-series": Fault("The case is no DICOM series.", "Leave --output-format away.", "is no DICOM series"),
+    "dicom-source": Fault("No segmentation can refer to this series.", "Write NIfTI.", "can refer to"),
+    "dicom-segmentation": Fault(
+        "The segmentation cannot be read.", "Write it again.", "no DICOM segmentation that can"
+    ),
+}
 _MACHINE = {
     "memory": Fault("The memory does not suffice.", "Give the container more, or raise --max-ram.", "of memory and"),
     "gpu-memory": Fault("The GPU's memory does not suffice.", "Try --device cpu.", "does not fit on"),
@@ -90,6 +106,9 @@ _WARNINGS = {
 }
 _PROGRAM = {
     "arguments": Fault("The arguments cannot be used.", "See `describe` and `--help`."),
+    "parameters": Fault("The parameters file cannot be used.", "`describe` lists its keys.", "The parameters file"),
+    "mode-verb": Fault("This mode has no such verb.", "`describe` lists them.", "has no such verb"),
+    "no-scores": Fault("These labels are objects and cannot be scored.", "Leave --raw-labels away.", "are objects"),
     "site-key": Fault("The site's key cannot be used.", "Give a file of 16 bytes or more.", "site key"),
     "internal": Fault("The program failed.", "`--debug` shows where."),
 }
@@ -108,7 +127,7 @@ def _of_files() -> dict[str, Fault]:
     }
 
 
-FAULTS: dict[str, Fault] = {**_of_files(), **_IMAGES, **_MACHINE, **_BUNDLES, **_PROGRAM, **_WARNINGS}
+FAULTS: dict[str, Fault] = {**_of_files(), **_IMAGES, **_PAIRS, **_MACHINE, **_BUNDLES, **_PROGRAM, **_WARNINGS}
 """All that can be told, by code."""
 _DEFAULTS = ((BundleError, "bundle-refused"), (DataError, "unusable"), (ConfigError, "arguments"))
 _SPACE = (errno.ENOSPC, errno.EDQUOT)
@@ -125,7 +144,7 @@ def fault_of(error: BaseException) -> str:
     text = str(getattr(error, "problem", ""))
     tables = {
         ExitCode.BUNDLE: (_BUNDLES,),
-        ExitCode.INPUT: (_of_files(), _IMAGES),
+        ExitCode.INPUT: (_of_files(), _IMAGES, _PAIRS),
         ExitCode.RESOURCES: (_MACHINE,),
         ExitCode.USAGE: (_PROGRAM,),
     }.get(code_of(error), ())

@@ -7,11 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ..errors import DataError
 from ..predict.batch import outputs
 from ..predict.batch.ahead import Ahead
 from ..predict.batch.outputs import Staging, staging
 from ..predict.files.cases import Case
 from ..predict.files.headers import probe
+from ..predict.files.segmentation import require_source
+from ..predict.files.writing import SEGMENTATION
 from ..predict.peak import PeakMemory
 from ..predict.predictor import Predictor
 from ..stopping import StopRequest
@@ -26,6 +29,15 @@ OnError = Callable[[BaseException], None]
 
 class StoppedInCaseError(Exception):
     """A case was left because the process was asked to stop."""
+
+
+def require_form(case: Case, target: Path) -> None:
+    """Raise DataError when the output would be a DICOM segmentation and the case is no series it can refer to."""
+    if target.suffix != SEGMENTATION:
+        return
+    if case.kind != "dicom":
+        raise DataError(f"{case.files[0]} is no DICOM series.", "Leave --output-format away.")
+    require_source(case)
 
 
 @dataclass(frozen=True)
@@ -88,6 +100,7 @@ class Work:
             if self._is_there(case):
                 return _Ready(case, result=CaseResult(case.name, self._names.of_case(case.name), "kept"))
             recipe, target = self._predictor.recipe, self._mode.target(case.name)
+            require_form(case, target)
             outputs.require_no_folder(target)
             outputs.require_space(target.parent, probe(case, recipe).shape, recipe, False)
             return _Ready(case, self._predictor.prepare(case))

@@ -101,3 +101,72 @@ def test_damaged_files_are_named(tmp_path: Path, kind: str) -> None:
         path.write_bytes(gzip.compress(b"no image") if kind == "text" else b"")
     with pytest.raises(DataError, match=r"a\.nii\.gz cannot be used"):
         read_labels(path, DECLARED)
+
+
+def segmentation(folder: Path, names: dict[int, str]) -> tuple[Path, np.ndarray, np.ndarray]:
+    """A DICOM segmentation of an oblique series, its label map and the affine to the right, anterior, superior."""
+    pytest.importorskip("highdicom")
+    from medmamba.dicom.codes import segments
+    from medmamba.dicom.writing import Algorithm, write_segmentation
+    from medmamba.predict.files.dicom import find_series
+    from tests.dicom import made
+
+    series = made.write_series(folder / "series")
+    truth = made.label_map(labels=3)
+    values = np.array([0, *names], np.uint8)[truth]
+    files = find_series(series).files
+    write_segmentation(folder / "c.dcm", values, files, segments(names, {}), Algorithm("a", "sha256:00"))
+    return folder / "c.dcm", values, made.OBLIQUE
+
+
+def reference(path: Path, values: np.ndarray, matrix: np.ndarray) -> Path:
+    """The same label map as NIfTI."""
+    import nibabel
+
+    nibabel.save(nibabel.Nifti1Image(np.ascontiguousarray(values).T, matrix), path)
+    return path
+
+
+@pytest.mark.parametrize("asked", [{"shell": 1, "core": 2, "rim": 7}, {"rim": 7, "shell": 1, "core": 2, "more": 9}])
+def test_segmentations_lie_on_the_references_grid(tmp_path: Path, asked: dict[str, int]) -> None:
+    names = {1: "shell", 2: "core", 7: "rim"}
+    file, values, matrix = segmentation(tmp_path, names)
+    truth = reference(tmp_path / "c.nii.gz", values, matrix)
+    found, there, spacing = read_pair(file, truth, DECLARED, asked)
+    assert np.array_equal(found, there) and found.max() == 3
+    assert spacing == pytest.approx((3.0, 1.25, 0.8))
+    turned = reference(tmp_path / "t.nii.gz", values[::-1], matrix @ flip_z(len(values)))
+    found, there, _ = read_pair(file, turned, DECLARED, asked)
+    assert np.array_equal(found, there)
+
+
+def flip_z(count: int) -> np.ndarray:
+    """Slices counted from the other end."""
+    matrix = np.diag([1.0, 1.0, -1.0, 1.0])
+    matrix[2, 3] = count - 1
+    return matrix
+
+
+def test_segments_without_known_names_have_their_numbers(tmp_path: Path) -> None:
+    file, values, matrix = segmentation(tmp_path, {1: "a", 2: "b", 3: "c"})
+    truth = reference(tmp_path / "c.nii.gz", values, matrix)
+    found, there, _ = read_pair(file, truth, (0, 1, 2, 3), {"shell": 1})
+    assert np.array_equal(found, there)
+    with pytest.raises(DataError, match=r"c\.dcm has the segment 'b', which the dataset does not declare"):
+        read_pair(file, truth, (0, 1, 2, 3), {"a": 1})
+
+
+def test_a_segmentation_elsewhere_is_refused(tmp_path: Path) -> None:
+    file, values, matrix = segmentation(tmp_path, {1: "shell", 2: "core", 7: "rim"})
+    moved = matrix.copy()
+    moved[:3, 3] += 0.4 * matrix[:3, 0]
+    for truth in (
+        reference(tmp_path / "m.nii.gz", values, moved),
+        reference(tmp_path / "s.nii.gz", values[:, :, :4], matrix),
+        reference(tmp_path / "d.nii.gz", values, matrix @ np.diag([0.5, 1, 1, 1])),
+    ):
+        with pytest.raises(DataError, match=r"c\.dcm.* do not lie on one grid"):
+            read_pair(file, truth, DECLARED)
+    (tmp_path / "x.dcm").write_bytes(b"nothing")
+    with pytest.raises(DataError, match=r"x\.dcm is no DICOM segmentation"):
+        read_pair(tmp_path / "x.dcm", truth, DECLARED)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from medmamba.bundle.packing import Wording, export
 from medmamba.nnunet.loaded import load_folder
 from tests.bundle.made import results_folder
 from tests.nnunet import plans_by_hand
+from tests.site import stand_in
 from tests.site.made import Container
 
 
@@ -20,6 +22,13 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(("MEDMAMBA_SITE_", "nnUNet")):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _page(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports that say all that they are given, but for tests that want the real ones."""
+    if "real_report" not in request.keywords:
+        monkeypatch.setitem(sys.modules, "medmamba.report", stand_in)
 
 
 def _bundle(folder: Path, channels: tuple[str, ...]) -> Path:

@@ -24,6 +24,28 @@ def image(path: Path, seed: int = 0, shape: tuple[int, ...] = SHAPE) -> Path:
     return path
 
 
+def label_map(path: Path, seed: int = 0, values: Sequence[int] = (0, 1, 2), shape: tuple[int, ...] = SHAPE) -> Path:
+    """Labels on the grid of `image`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    made = sitk.GetImageFromArray(np.random.default_rng(seed).choice(np.array(values, np.uint8), shape))
+    made.SetSpacing((0.7, 0.8, 1.0))
+    made.SetOrigin((3.0, -4.0, 5.0))
+    sitk.WriteImage(made, str(path))
+    return path
+
+
+def jobs(folder: Path, outputs: dict[str, str], slug: str = "segmentation") -> None:
+    """Grand Challenge's list of jobs to be scored: name of the input -> pk of the job."""
+    entries = []
+    for name, pk in outputs.items():
+        given = {"interface": {"slug": "ct", "relative_path": "images/ct"}, "image": {"name": name}}
+        made = {"interface": {"slug": slug, "relative_path": f"images/{slug}"}, "image": {"name": "output.mha"}}
+        age = {"interface": {"slug": "age", "relative_path": "age.json"}, "image": None, "value": 40}
+        entries.append({"pk": pk, "inputs": [age, given], "outputs": [made], "status": "Succeeded"})
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "predictions.json").write_text(json.dumps(entries))
+
+
 def subjects(folder: Path, count: int = 3, separator: str = "-") -> list[str]:
     """BraTS."""
     names = [f"BraTS-GLI-0000{number}-000" for number in range(1, count + 1)]

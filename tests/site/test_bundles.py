@@ -47,7 +47,7 @@ def of_another_schema(folder: Path) -> None:
 def test_a_spoilt_bundle_is_refused_before_anything(mounted: Container, spoil: Callable, fault: str) -> None:
     image(mounted.root / "input" / "a_0000.nii.gz")
     spoil(mounted.root / "model")
-    for verb in ("check", "selftest", "infer"):
+    for verb in ("check", "selftest", "infer", "evaluate", "report", "prepare", "run"):
         ran = mounted(verb)
         assert (ran.code, ran.faults) == (5, [fault])
         assert "ZZPHIZZ" not in ran.out + ran.err and not ran.fields("cases_found")

@@ -12,7 +12,7 @@ from medmamba.site.exits import ExitCode, code_of, code_of_run
 SOURCE = (
     "".join(
         path.read_text()
-        for part in ("predict", "bundle", "site", "data", "engine")
+        for part in ("predict", "bundle", "site", "data", "engine", "evaluate", "dicom")
         for path in sorted((Path(medmamba.__file__).parent / part).rglob("*.py"))
         if path.name != "faults.py"
     )
@@ -27,7 +27,14 @@ def test_what_a_check_finds_has_its_own_sentence(kind: str) -> None:
 
 
 def test_phrases_are_those_of_the_errors() -> None:
-    own = {**faults._IMAGES, **faults._MACHINE, **faults._BUNDLES, **faults._WARNINGS, **faults._PROGRAM}
+    own = {
+        **faults._IMAGES,
+        **faults._PAIRS,
+        **faults._MACHINE,
+        **faults._BUNDLES,
+        **faults._WARNINGS,
+        **faults._PROGRAM,
+    }
     lost = [code for code, one in own.items() if one.phrase and one.phrase not in SOURCE]
     assert lost == []
 

@@ -19,4 +19,5 @@ def detect(options: Options) -> tuple[Mode, Literal["detected", "forced"]]:
     if options.mode is not None:
         chosen = next(mode for mode in MODES if mode.name == options.mode)
         return chosen.of(options), "forced"
-    return next(mode for mode in MODES if mode.fits(options)).of(options), "detected"
+    fitting = (mode for mode in MODES if options.verb in mode.verbs and mode.fits(options))
+    return next(fitting).of(options), "detected"

@@ -9,7 +9,8 @@ def test_called_as_an_mlcube(container: Container, brats_bundle: Path) -> None:
     shutil.copytree(brats_bundle, root / "mlcube_io1" / "sub")
     names = subjects(root / "mlcube_io0", separator="_")
     folders = [f"--data_path={root}/mlcube_io0", f"--output_path={root}/mlcube_io2"]
-    ran = container("infer", *folders, f"--weights={root}/mlcube_io1/sub", "--parameters_file=/mlcube_io3/x.yml")
+    (root / "x.yml").write_text("fast: true\n")
+    ran = container("infer", *folders, f"--weights={root}/mlcube_io1/sub", f"--parameters_file={root}/x.yml")
     assert ran.code == 0, ran.err
     assert ran.fields("mode_chosen") == [{"mode": "brats-mlcube", "how": "detected"}]
     assert files(root / "mlcube_io2") == [f"{name}.nii.gz" for name in names]

@@ -17,11 +17,11 @@ def test_names_folders_and_dicom_side_by_side(mounted: Container) -> None:
     image(given / "cases" / "first" / "CT.nii.gz")
     image(given / "cases" / "second_0000.mha")
     save_series(given / "cases" / "third", np.zeros((14, 12, 10), np.int16) + np.arange(10, dtype=np.int16))
-    image(given / "labels" / "first.nii.gz")
     ran = mounted()
     assert ran.code == 0, ran.err
     assert files(out) == [
-        "log.jsonl", "predictions/first.nii.gz", "predictions/second.nii.gz", "predictions/third.nii.gz", "run.json",
+        "log.jsonl", "predictions/first.nii.gz", "predictions/second.nii.gz", "predictions/third.nii.gz",
+        "report.html", "run.json",
     ]  # fmt: skip
     image_in = sitk.ReadImage(str(given / "cases" / "second_0000.mha"))
     image_out = sitk.ReadImage(str(out / "predictions" / "second.nii.gz"))
@@ -99,4 +99,4 @@ def test_a_stopped_run_says_what_is_left(mounted: Container, monkeypatch: pytest
     assert ran.code == 6 and ran.fields("stop_asked") == [{"signal": "SIGTERM"}]
     counts = {name: ran.fields("finished")[0][name] for name in ("written", "failed", "left")}
     assert counts == {"written": 1, "failed": 0, "left": 2}
-    assert files(mounted.root / "output") == ["log.jsonl", "predictions/a.nii.gz", "run.json"]
+    assert files(mounted.root / "output") == ["log.jsonl", "predictions/a.nii.gz", "run.json"]  # no page after that

@@ -1,0 +1,47 @@
+"""A page about what was predicted, for the site's own eyes: it shows images."""
+
+import tempfile
+from importlib import import_module
+from pathlib import Path
+
+from ...errors import DataError
+from ..events import Event
+from ..exits import ExitCode
+from ..modes.base import Made
+from ..modes.native import Native
+from ..pairing import labels_in
+from ..scoring import StoppedInScoringError
+from ..session import Session
+from ..showing import stage
+from .evaluate import scored_by
+
+
+def report(session: Session) -> ExitCode:
+    """Write report.html: scores where there are labels, and some cases as pictures, by pseudonym.
+
+    Raises DataError where nothing was predicted.
+    """
+    mode = session.begin()
+    assert isinstance(mode, Native)  # no other mode has this verb
+    session.keep_log(mode)
+    model, made = session.model(), _made(mode)
+    if not made:
+        raise DataError("There is no prediction of any case.", "Predict first.")
+    try:
+        scored = scored_by(session, mode) if mode.references.is_dir() else None
+    except StoppedInScoringError:
+        return ExitCode.SOME_FAILED
+    cases = session.cases(mode, model.recipe)
+    names = {session.shown(name): session.shown(name) for name in {*made, *(case.name for case in cases)}}
+    with tempfile.TemporaryDirectory(prefix="medmamba-report-") as folder:
+        given = stage(Path(folder), cases, made, scored, session.shown)
+        write = import_module("medmamba.report").write_report
+        write(mode.page, **given, model=session.bundle(), case_names=names)
+    session.log.write(Event.FILE_WRITTEN, file=mode.page.name)
+    return ExitCode.OK
+
+
+def _made(mode: Native) -> Made:
+    """Every label map with the reference of its name, which may be missing."""
+    known = labels_in(mode.references)
+    return {case: (file, known.get(case)) for case, file in labels_in(mode.predictions, segmentations=True).items()}

@@ -1,0 +1,23 @@
+"""All that the inputs allow."""
+
+from collections.abc import Callable, Mapping
+
+from ..exits import ExitCode
+from ..session import Session
+
+Verb = Callable[[Session], ExitCode]
+
+
+def run(session: Session, verbs: Mapping[str, Verb]) -> ExitCode:
+    """The steps of the mode, in order, as long as there is something to go on with.
+
+    Cases that failed do not keep the others from being scored; being asked to stop does.
+    """
+    worst = ExitCode.OK
+    for step in session.begin().steps():
+        code = verbs[step](session)
+        worst = max(worst, code)
+        stopped = session.counts is not None and session.counts.left
+        if code not in (ExitCode.OK, ExitCode.SOME_FAILED) or stopped:
+            break
+    return worst

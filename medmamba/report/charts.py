@@ -86,8 +86,8 @@ class Curves:
 
 def axis(low: float, high: float, most: int = 6) -> Axis:
     """A scale from `low` to `high` or a little beyond, with at most so many ticks."""
-    if not high > low:
-        high = low + (abs(low) or 1.0)
+    if high - low <= 1e-6 * max(1.0, abs(low), abs(high)):
+        high = low + max(1.0, abs(low))
     rough = (high - low) / max(1, most - 1)
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(one * power for one in _STEPS if one * power >= rough * (1 - 1e-9))
@@ -120,9 +120,18 @@ def strip(
     if interval is not None:
         first, central, last = (scale.place(value) * WIDTH for value in interval)
         mean = first, central, last
-    text = f"{name}: median {middle:.{digits}f}, half of the {len(values)} cases from {low:.{digits}f} to {high:.{digits}f}"
+    half = f"half of the {len(values)} cases from {low:.{digits}f} to {high:.{digits}f}"
+    text = f"{name}: median {middle:.{digits}f}, {half}"
     path = "".join(f"M{x:.0f} {_height(number)}h0" for number, x in enumerate(units)) if dots else ""
-    return Strip(name, path, box, whiskers, mean, text if values else f"{name}: no figure", f"{middle:.{digits}f}" if values else "-")
+    return Strip(
+        name,
+        path,
+        box,
+        whiskers,
+        mean,
+        text if values else f"{name}: no figure",
+        f"{middle:.{digits}f}" if values else "-",
+    )
 
 
 def _height(number: int) -> int:

@@ -21,7 +21,11 @@ def render(context: Mapping[str, Any], viewer: bool) -> str:
     from markupsafe import Markup
 
     environment = Environment(
-        loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(ASSETS),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters["data"] = lambda value: Markup(as_data(value))
     scripts = [_read(name) for name in ("table.js", *(_VIEWER if viewer else ()))]

@@ -73,9 +73,7 @@ def _figure(scores: Scores, case: str, column: str, measure: str) -> float | Non
     return None if value is None else round(value, 4)
 
 
-def _row(
-    scores: Scores, names: Names, case: str, columns: Sequence[str], measures: Sequence[str], anchor: str
-) -> Row:
+def _row(scores: Scores, names: Names, case: str, columns: Sequence[str], measures: Sequence[str], anchor: str) -> Row:
     failed = case in scores.failures
     cells = [_cell(scores, case, column, measure) for measure in measures for column in columns]
     note = f"Not scored: {names.told(scores.failures[case], NOT_SCORED)}" if failed else ""

@@ -13,8 +13,8 @@ from .pictures import Pictures
 from .views import field
 from .volumes import as_nifti
 
-LIMIT = 700_000
-"""Voxels of a volume in the viewer at most; larger ones are cut to the structure and then made coarser."""
+MOST, TOGETHER = 2_000_000, 4_200_000
+"""Voxels of one volume in the viewer, and of all cases together, at most."""
 _MARGIN = 30.0
 """mm around the structure, where a volume is cut."""
 
@@ -35,8 +35,12 @@ class Viewed:
     """What was cut or made coarser; empty for a whole volume."""
 
 
-def viewed(case: Loaded, pictures: Pictures, values: Sequence[int], limit: int = LIMIT) -> Viewed:
-    """The case for the viewer. `values`: the label values of the page, ascending, at most 255."""
+def viewed(case: Loaded, pictures: Pictures, values: Sequence[int], limit: int) -> Viewed:
+    """The case for the viewer.
+
+    values: the label values of the page, ascending; the first 255 are shown.
+    limit: voxels at most (`limit_of`). A larger volume is cut to the structures and then made coarser.
+    """
     masks = [one for one in (case.truth, case.found) if one is not None]
     part: tuple[slice, ...] = tuple(slice(0, size) for size in case.size)
     cut = math.prod(case.size) > limit and case.size[2] > 1
@@ -55,8 +59,13 @@ def viewed(case: Loaded, pictures: Pictures, values: Sequence[int], limit: int =
         reference=labels[1],
         centre=(float(centre[0]), float(centre[1]), float(centre[2])),
         flat=case.size[2] == 1,
-        text=_text(case, cut, factors),
+        text=_text(case, cut, factors, limit),
     )
+
+
+def limit_of(cases: int) -> int:
+    """Voxels that each of so many cases may have."""
+    return min(MOST, TOGETHER // max(1, cases))
 
 
 def _factors(size: Sequence[int], spacing: Sequence[float], limit: int) -> tuple[int, int, int]:
@@ -112,7 +121,7 @@ def _blocks(voxels: NDArray[Any], factors: Sequence[int]) -> NDArray[Any]:
     return padded.reshape([one for pair in zip(wanted, factors, strict=True) for one in pair])
 
 
-def _text(case: Loaded, cut: bool, factors: Sequence[int]) -> str:
+def _text(case: Loaded, cut: bool, factors: Sequence[int], limit: int) -> str:
     """A sentence about what the viewer leaves out."""
     told = []
     if cut:
@@ -123,4 +132,4 @@ def _text(case: Loaded, cut: bool, factors: Sequence[int]) -> str:
         told.append(f"voxels of {now} mm in place of {was} mm")
     if not told:
         return ""
-    return f"Reduced for this page ({LIMIT:,} voxels at most): {', '.join(told)}."
+    return f"Reduced for this page ({limit:,} voxels at most): {', '.join(told)}."

@@ -73,9 +73,7 @@ def _deepest(mask: NDArray[np.bool_], spacing: Sequence[float]) -> tuple[int, in
     framed = np.pad(thin, [(0, 0) if axis in flat else (1, 1) for axis in range(3)])
     depth = ndimage.distance_transform_edt(framed, sampling=spacing)
     index = np.unravel_index(int(depth.argmax()), depth.shape)
-    x, y, z = (
-        int(place - (axis not in flat)) * step + box[axis].start for axis, place in enumerate(index)
-    )
+    x, y, z = (int(place - (axis not in flat)) * step + box[axis].start for axis, place in enumerate(index))
     return x, y, z
 
 

@@ -21,7 +21,7 @@ from .pictures import Pictures, draw
 from .scores import MEASURE_NAMES, Scores, read_scores
 from .summary import summary
 from .table import table
-from .viewing import LIMIT, Viewed, viewed
+from .viewing import Viewed, limit_of, viewed
 
 PICTURED = 20
 """Cases with pictures at most."""
@@ -76,9 +76,11 @@ def write_report(
         raise ConfigError(f"{where} names no case.", "Give a folder of label maps, or an evaluation with cases.")
     known = None if model is None else read_model(model)
     labels = labels_of(scores, known)
-    cases = [_show(case, rank, folders, names, scores, known, labels, place < viewer_cases)
-             for place, (case, rank) in enumerate(_chosen(scores, folders))]  # fmt: skip
-    context = _context(scores, names, known, labels, cases, folders)
+    chosen = _chosen(scores, folders)
+    limit = limit_of(min(viewer_cases, len(chosen)))
+    cases = [_show(case, rank, folders, names, scores, known, labels, limit if place < viewer_cases else 0)
+             for place, (case, rank) in enumerate(chosen)]  # fmt: skip
+    context = _context(scores, names, known, labels, cases, folders) | {"limit": f"{limit:,}"}
     context |= {"title": title or _title(known), "metrics_name": JSON}
     text = render(context, viewer=any(one.viewed for one in cases))
     with replacing(output) as temporary:
@@ -108,14 +110,14 @@ def _show(
     scores: Scores,
     model: Model | None,
     labels: Labels,
-    in_viewer: bool,
+    limit: int,
 ) -> Shown:
     scored = tuple(labels.names) if scores.run is not None else ()
     loaded = load(folders.of(case), names, scored)
     if isinstance(loaded, str):
         return Shown(case, names.shown(case), rank, None, loaded, None)
     pictures = draw(loaded, model.channels if model else ())
-    seen = viewed(loaded, pictures, labels.values) if in_viewer else None
+    seen = viewed(loaded, pictures, labels.values, limit) if limit else None
     return Shown(case, names.shown(case), rank, pictures, "", seen)
 
 
@@ -138,7 +140,6 @@ def _context(
         "cases": [(anchors.get(one.case, f"case-{place}"), one) for place, one in enumerate(cases)],
         "in_viewer": in_viewer,
         "viewer": _viewer(in_viewer, labels),
-        "limit": f"{LIMIT:,}",
         "common": _common(cases),
         "measure_names": MEASURE_NAMES,
         "left_out": len(scores.cases) + len(scores.failures) - len(cases),

@@ -88,7 +88,8 @@
       row.element.hidden = !there;
       seen += there;
     }
-    status.textContent = seen === rows.length ? `${seen} cases.` : `${seen} of ${rows.length} cases.`;
+    const cases = rows.length === 1 ? "case" : "cases";
+    status.textContent = (seen === rows.length ? "" : `${seen} of `) + `${rows.length} ${cases}.`;
   }
 
   table.tHead.addEventListener("click", (event) => {

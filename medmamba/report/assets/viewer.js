@@ -126,7 +126,7 @@
     viewer = new niivue.Niivue({
       backColor: [0, 0, 0, 1],
       crosshairColor: [1, 0.95, 0.6, 1],
-      crosshairWidth: 0.15,
+      crosshairWidth: 0.25,
       crosshairWidthUnit: "percent",
       crosshairGap: 8,
       fontColor: [1, 1, 1, 1],

@@ -25,6 +25,7 @@ from . import (
     predict,
     preprocess,
     register,
+    report,
     site,
     train,
     validate,
@@ -55,7 +56,20 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for _module in (preprocess, train, validate, best, predict, ensemble, postprocess, evaluate, compare, register, bundle):
+for _module in (
+    preprocess,
+    train,
+    validate,
+    best,
+    predict,
+    ensemble,
+    postprocess,
+    evaluate,
+    compare,
+    report,
+    register,
+    bundle,
+):
     _module.register(app)
 for _module in (site, nets, datasets, doctor, bench, env, demo):
     _module.register(app)

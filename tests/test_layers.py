@@ -17,7 +17,7 @@ LAYERS = (
     {"blocks"},
     {"networks"},
     {"engine"},
-    {"data", "dicom", "nnunet", "bundle", "predict", "register", "evaluate"},
+    {"data", "dicom", "nnunet", "bundle", "predict", "register", "evaluate", "report"},
     {"doctor", "demo", "twins", "bench"},
     {"site"},
     {"cli"},

@@ -15,6 +15,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 PREFIX = "CONTAINER_TEST_"
@@ -69,9 +70,8 @@ def _test(engine: Any, options: argparse.Namespace, work: Path) -> dict[str, Any
     from .inputs import BRATS, Source
 
     source = Source(Path(options.data) if options.data else None)
-    one = (
-        models.given(Path(options.bundle), work / "one") if options.bundle else models.untrained(work / "one", ("MR",))
-    )
+    mine = options.bundle
+    one = models.given(Path(mine), work / "one") if mine else models.untrained(work / "one", ("MR",))
     four = models.untrained(work / "four", BRATS)
     name = options.image or f"{NAME}:{__version__}"
     if not options.image:
@@ -97,7 +97,7 @@ def _test(engine: Any, options: argparse.Namespace, work: Path) -> dict[str, Any
         "engine": " ".join(engine.command),
         "image": name,
         "megabytes": round(int(engine.inspect(name, "{{.Size}}")) / 1e6),
-        "start_seconds": min((one.first_line for one in outcomes if one.first_line), default=None),
+        "start_seconds": median(one.first_line for one in outcomes if one.first_line),
         "data": "real" if source.data else "noise",
         "confined": confined,
         "faults": wrong,

@@ -17,8 +17,8 @@ _WAYS: tuple[tuple[str, str], ...] = (
 )
 """(options of the engine, options of its `run`) that are tried in this order until a container starts.
 
-The second is for hosts with both generations of control groups, where crun does not start; the third for hosts whose own
-limits are lower than those that podman asks for.
+The second is for hosts with both generations of control groups, where crun does not start; the third for hosts whose
+own limits are lower than those that podman asks for.
 """
 
 

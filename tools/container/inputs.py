@@ -1,7 +1,7 @@
 """What each platform mounts, laid below a folder that stands for the container's root.
 
-Real cases where the folder of sample data is beside the checkout, volumes of noise otherwise. One case of each kind that
-keeps its name is called after the canary, a word that may appear in no log and no report.
+Real cases where the folder of sample data is beside the checkout, volumes of noise otherwise. One case of most inputs
+is called after the canary, a word that may appear in no log and no report.
 """
 
 import shutil

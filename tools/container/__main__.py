@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
         return 0 if os.environ.get("CI") else 1
     with tempfile.TemporaryDirectory(prefix="medmamba-container-") as folder:
         report = _test(found, options, Path(folder))
-    print(json.dumps(report, indent=2) if options.json else _table(report))
+    print(json.dumps(report, indent=2) if options.json else table(report))
     return 0 if report["good"] else 1
 
 
@@ -111,7 +111,7 @@ def _label_fault(engine: Any, baked: str, digest: str) -> str | None:
     return None if label == digest else f"the label of the model's digest is {label or 'absent'}"
 
 
-def _table(report: dict[str, Any]) -> str:
+def table(report: dict[str, Any]) -> str:
     """A run a line; what is wrong below it."""
     lines = [f"{'run':24}{'result':10}{'seconds':>8}{'to first line':>15}{'cases':>7}{'equal':>7}"]
     for run in report["runs"]:

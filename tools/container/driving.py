@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from typing import Any
 from . import comparing
 from .engine import Engine
 from .image import ROOT
-from .inputs import Source
+from .inputs import PARAMETERS, Source, parameters
 from .models import Model
 from .runs import USER, Run
 
@@ -73,50 +74,53 @@ class Driver:
 
     def do(self, run: Run) -> Outcome:
         """Run it inside and outside, and compare."""
-        outcome, root = Outcome(run.name), self.work / run.name.replace(" ", "_").replace(",", "") / "root"
+        outcome, home = Outcome(run.name), self.work / re.sub(r"\W+", "_", run.name)
+        root, inside = home / "root", home / "inside"
         outcome.cases = run.fill(root, self.source)
-        model = root / run.places[2]
-        self._mount_model(run, model)
-        for place in [path.removesuffix(":rw") for path in run.also]:
-            (root / place).mkdir(parents=True, exist_ok=True)
-        inside = root.with_name("inside") / run.places[1]
-        self._own(run, inside)
+        self._complete(run, root)
+        self._outputs(run, inside, run.user if run.writable else "1:1")
         said = self._inside(run, root, inside)
         outcome.seconds, outcome.first_line = said.seconds, said.first_line
         if said.code != run.code:
             outcome.faults.append(f"exit code {said.code}, expected {run.code}: {said.err.strip()[-400:]}")
         elif run.code == 0:
-            self._compare(run, root, inside.parents[run.places[1].count("/")], said, outcome)
-        elif files := [name for name in comparing.files(inside) if name.endswith((".nii.gz", ".mha", ".dcm"))]:
-            outcome.faults.append(f"{len(files)} label maps in spite of exit code {run.code}")
+            self._compare(run, root, inside, said, outcome)
+        elif found := comparing.label_maps(inside):
+            outcome.faults.append(f"{len(found)} label maps in spite of exit code {run.code}")
+        if comparing.tells_names(inside, said.out + said.err):
+            outcome.faults.append("a case's name is told")
         return outcome
 
-    def _mount_model(self, run: Run, model: Path) -> None:
-        model.mkdir(parents=True, exist_ok=True)
-        chosen = self.models[run.channels or 1]
-        shutil.copytree(chosen.place, model, dirs_exist_ok=True, copy_function=shutil.copyfile)
-        if run.spoil is not None:
-            run.spoil(model)
+    def _complete(self, run: Run, root: Path) -> None:
+        """Lay what the platform mounts besides the inputs."""
+        if run.channels:
+            place = root / run.places[2]
+            shutil.copytree(self.models[run.channels].place, place, copy_function=shutil.copyfile)
+            if run.spoil is not None:
+                run.spoil(place)
+        elif run.channels is None:  # outside the container it cannot be inside the image
+            shutil.copytree(self.models[1].place, root / "model", copy_function=shutil.copyfile)
+        if PARAMETERS in run.also:
+            parameters(root)
 
-    def _own(self, run: Run, folder: Path) -> None:
-        """A folder for outputs that belongs to the container's user, or to somebody else."""
-        folder.mkdir(parents=True)
-        user, group = map(int, (run.user if run.writable else "1:1").split(":"))
-        if os.getuid() == 0:
-            os.chown(folder, user, group)
-        elif not run.writable:
-            folder.chmod(0o500)
+    def _outputs(self, run: Run, root: Path, user: str | None) -> None:
+        """Empty folders and files for outputs, which belong to a user."""
+        for place, kind in run.written.items():
+            path = root / place
+            if kind == "file":
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.touch()
+            else:
+                path.mkdir(parents=True, exist_ok=True)
+            if user is not None and os.getuid() == 0:
+                os.chown(path, *map(int, user.split(":")))
+            elif user == "1:1":
+                path.chmod(0o500)
 
-    def _inside(self, run: Run, root: Path, outputs: Path) -> Said:
-        volumes = []
-        for place in run.also:
-            path, _, mode = place.partition(":")
-            folder = root / path
-            if mode == "rw":
-                folder = outputs.with_name(Path(path).name)
-                self._own(run, folder)
-            volumes.append(f"--volume {folder}:/{path}:{mode or 'ro'}")
-        given = [root / run.places[0], outputs, *([] if run.channels is None else [root / run.places[2]])]
+    def _inside(self, run: Run, root: Path, inside: Path) -> Said:
+        volumes = [f"--volume {root / place}:/{place}:ro" for place in run.also if ":" not in place]
+        volumes += [f"--volume {inside / place}:/{place}:rw" for place in [*run.written][1:]]
+        given = [root / run.places[0], inside / run.places[1], *([root / run.places[2]] if run.channels else [])]
         image = self.image if run.channels is not None else str(self.baked)
         return self.start(run.user, image, given, run.words, "/" + ":/".join(run.places), " ".join(volumes))
 
@@ -132,27 +136,22 @@ class Driver:
 
     def _compare(self, run: Run, root: Path, inside: Path, said: Said, outcome: Outcome) -> None:
         """The same outside: paths in arguments lead below the root."""
-        outside = root / run.places[1]
-        shutil.rmtree(outside, ignore_errors=True)
-        outside.mkdir(parents=True)
+        self._outputs(run, root, None)
         words = [word.replace("=/", f"={root}/") for word in run.words]
-        there = _watched(
-            [sys.executable, "-m", "medmamba.site", *words, "--root", str(root)],
-            {**os.environ, "PYTHONPATH": str(ROOT)},
-        )
+        call = [sys.executable, "-m", "medmamba.site", *words, "--root", str(root)]
+        there = _watched(call, {**os.environ, "PYTHONPATH": str(ROOT)})
         if there.code != 0:
-            outcome.faults.append(f"outside the container the exit code is {there.code}")
-            return
-        if run.name == "describe":
+            outcome.faults.append(f"outside the container the exit code is {there.code}: {there.err.strip()[-400:]}")
+        elif run.words == ("describe",):
             outcome.faults += [] if json.loads(said.out) == json.loads(there.out) else ["another contract"]
-            return
-        if run.closed:
-            pairs = [(inside / run.places[1], outside)]
-            outcome.equal = len(comparing.files(pairs[0][0]))
-            outcome.faults += [] if outcome.equal == len(comparing.files(outside)) else ["another number of files"]
-            return
-        outcome.equal, wrong = comparing.faults(inside / run.places[1], outside, said.out + said.err)
-        outcome.faults += wrong
+        else:
+            for place, kind in run.written.items():
+                one, other = inside / place, root / place
+                if kind == "file":
+                    one, other = one.parent, other.parent
+                equal, wrong = comparing.faults(one, other, run.pseudonyms)
+                outcome.equal += equal
+                outcome.faults += wrong
 
     def said(self, words: tuple[str, ...]) -> str:
         """What the image answers to a question that needs no inputs."""
@@ -165,7 +164,7 @@ class Driver:
         """(what the container can do, what of it it should not)."""
         folder = self.work / "probe"
         (folder / "in").mkdir(parents=True)
-        self._own(Run("probe", ()), folder / "out")
+        self._outputs(Run("probe", (), places=("in", "out", "model")), folder, USER)
         program = (ROOT / "tools" / "container" / "probe.py").read_text(encoding="utf-8")
         given = [folder / "in", folder / "out", model.place]
         said = self.start(USER, self.image, given, ("-c", program), more="--entrypoint python")

@@ -12,7 +12,7 @@ from .engine import Engine
 ROOT = Path(__file__).parents[2]
 LOCAL_BASE = "localhost/medmamba-base:bookworm"
 _SUITE, _PACKAGES = "bookworm", "python3,python3-venv,ca-certificates"
-_PIP = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_CERT")
+PIP = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_CERT")
 """Settings of pip on this machine that the build takes over."""
 _EMPTIED = ("var/cache/apt/archives", "var/lib/apt/lists", "usr/share/doc", "usr/share/man", "usr/share/locale")
 
@@ -67,7 +67,7 @@ def _run(*command: str) -> None:
 def build(engine: Engine, name: str, on: str | None, version: str) -> None:
     """Build docker/Dockerfile with this machine's settings of pip."""
     arguments = {"VERSION": version, **({"BASE": on} if on else {}), **pip_settings()}
-    mounts = _local_paths(arguments) if engine.name == "podman" else []
+    mounts = local_paths(arguments) if engine.name == "podman" else []
     engine.build(ROOT / "docker" / "Dockerfile", ROOT, name, arguments, mounts)
 
 
@@ -84,17 +84,18 @@ def pip_settings() -> dict[str, str]:
     """
     listed = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True).stdout
     found = {}
-    for line in listed.splitlines():  # global.find-links='/wheels'; environment comes last and wins
+    # global.find-links='/wheels', or :env:.find-links='/wheels': the environment wins
+    for line in sorted(listed.splitlines(), key=lambda line: line.startswith(":env:")):
         key, _, value = line.partition("=")
         name = "PIP_" + key.strip(":").split(".")[-1].upper().replace("-", "_")
-        if name in _PIP:
+        if name in PIP:
             found[name] = value.strip("'\"").replace("\\n", " ").strip()
     return found
 
 
-def _local_paths(arguments: dict[str, str]) -> list[str]:
+def local_paths(arguments: dict[str, str]) -> list[str]:
     """Folders and files of this machine that settings of pip name, for the build to read."""
-    words = [word for key, value in arguments.items() if key in _PIP for word in value.split()]
+    words = [word for key, value in arguments.items() if key in PIP for word in value.split()]
     paths = {Path(urllib.parse.urlparse(word).path) for word in words if word.startswith(("file:", "/"))}
     # a certificate's folder, for others link into it; an index's parent, for its pages lead to files beside it
     wanted = {path.parent if path.is_file() or path.name == "simple" else path for path in paths if path.exists()}

@@ -16,6 +16,7 @@ from tests.site import made
 CANARY = "ZZPHIZZ"
 BRATS = ("t1n", "t1c", "t2w", "t2f")
 VOLUMES = "mlcommons/volumes"
+PARAMETERS = f"{VOLUMES}/parameters"
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,11 @@ def medperf(root: Path, source: Source) -> int:
     return _lay(source, root / VOLUMES / "data", None)
 
 
+def medperf_prepared(root: Path, source: Source) -> int:
+    """What a data preparator made."""
+    return _lay(source, root / VOLUMES / "data", root / VOLUMES / "labels")
+
+
 def medperf_raw(root: Path, source: Source) -> int:
     """What a data preparator gets."""
     return _lay(source, root / VOLUMES / "raw_data", root / VOLUMES / "raw_labels")
@@ -64,9 +70,16 @@ def medperf_raw(root: Path, source: Source) -> int:
 
 def medperf_scored(root: Path, source: Source) -> int:
     """What an evaluator gets: references twice, so that every score is known."""
-    count = _lay(source, root / "unused", root / VOLUMES / "labels")
+    count = _lay(source, root / "elsewhere", root / VOLUMES / "labels")
     shutil.copytree(root / VOLUMES / "labels", root / VOLUMES / "predictions")
     return count
+
+
+def parameters(root: Path) -> None:
+    """The parameters of the benchmark that docker/medperf has as its example."""
+    (root / PARAMETERS).mkdir(parents=True)
+    example = Path(__file__).parents[2] / "docker" / "medperf" / "parameters.yaml"
+    shutil.copyfile(example, root / PARAMETERS / "parameters_file.yaml")
 
 
 def _lay(source: Source, images: Path, labels: Path | None) -> int:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import inputs
-from .inputs import VOLUMES, Fill
+from .inputs import PARAMETERS, VOLUMES, Fill
 
 USER = "54321:54321"
 """Nobody on any machine: no name, no home."""
@@ -31,9 +31,9 @@ class Run:
     places: tuple[str, str, str] = ("input", "output", "model")
     """Where inputs, outputs and bundle appear below the container's root."""
     also: tuple[str, ...] = ()
-    """More volumes; with :rw at the end those that are written to."""
+    """More volumes; with :rw at the end folders that are written to, with :file files."""
     channels: int | None = 1
-    """Of the bundle; None for one that is in the image."""
+    """Of the bundle; None for the one that is in the image, 0 for no model."""
     user: str = USER
     code: int = 0
     """Exit code that is expected."""
@@ -45,11 +45,18 @@ class Run:
     """What happens to the bundle first."""
     writable: bool = True
     """Whether the folder of outputs belongs to the user."""
-    closed: bool = False
-    """Whether files are named by pseudonyms, which no other run has: then only their number is compared."""
+    pseudonyms: bool = False
+    """Whether files are named by pseudonyms, which no other run has."""
+
+    @property
+    def written(self) -> dict[str, str]:
+        """Places that are written to: "" for folders, "file" for files."""
+        more = dict(place.split(":") for place in self.also if ":" in place)
+        return {self.places[1]: "", **{place: kind.replace("rw", "") for place, kind in more.items()}}
 
 
 _PERF = (f"{VOLUMES}/data", f"{VOLUMES}/predictions", f"{VOLUMES}/additional_files")
+_PREPARED = (f"{VOLUMES}/data", "output", "model")
 RUNS: tuple[Run, ...] = (
     Run("describe", ("describe",), inputs.nothing),
     Run("selftest", ("selftest", "--device=cpu", "--precision=fp32"), inputs.nothing),
@@ -60,22 +67,42 @@ RUNS: tuple[Run, ...] = (
     Run("DICOM series", ("infer", *_CPU), inputs.dicom),
     Run("DICOM to DICOM-SEG", ("infer", "--output-format=dicom-seg", *_CPU), inputs.dicom, option="--output-format"),
     Run("grand-challenge", ("run", *_CPU), inputs.grand_challenge, ("input", "output", "opt/ml/model")),
-    Run("medperf", ("infer", *_CPU), inputs.medperf, _PERF),
+    Run("medperf", ("infer", *_CPU), inputs.medperf, _PERF, (PARAMETERS,)),
     Run(
         "medperf prepare",
         ("prepare",),
         inputs.medperf_raw,
-        (f"{VOLUMES}/raw_data", f"{VOLUMES}/data", f"{VOLUMES}/additional_files"),
-        (f"{VOLUMES}/raw_labels", f"{VOLUMES}/labels:rw"),
+        (f"{VOLUMES}/raw_data", f"{VOLUMES}/data", "model"),
+        (f"{VOLUMES}/raw_labels", PARAMETERS, f"{VOLUMES}/labels:rw"),
+        channels=0,
         verb="prepare",
-        closed=True,
+        pseudonyms=True,
+    ),
+    Run(
+        "medperf sanity_check",
+        ("sanity_check",),
+        inputs.medperf_prepared,
+        _PREPARED,
+        (f"{VOLUMES}/labels", PARAMETERS),
+        channels=0,
+        verb="sanity_check",
+    ),
+    Run(
+        "medperf statistics",
+        ("statistics",),
+        inputs.medperf_prepared,
+        _PREPARED,
+        (f"{VOLUMES}/labels", PARAMETERS, f"{VOLUMES}/statistics/statistics.yaml:file"),
+        channels=0,
+        verb="statistics",
     ),
     Run(
         "medperf evaluate",
         ("evaluate", "--min-cases=3"),
         inputs.medperf_scored,
-        (f"{VOLUMES}/predictions", f"{VOLUMES}/results", f"{VOLUMES}/additional_files"),
-        (f"{VOLUMES}/labels",),
+        (f"{VOLUMES}/predictions", "output", "model"),
+        (f"{VOLUMES}/labels", PARAMETERS, f"{VOLUMES}/results/results.yaml:file"),
+        channels=0,
         verb="evaluate",
     ),
     Run("brats-mlcube", (*_CUBE, *_CPU), inputs.brats_mlcube, ("mlcube_io0", "mlcube_io2", "mlcube_io1"), channels=4),

@@ -92,7 +92,7 @@ if [[ ${#folders[@]} -eq 3 ]]; then
   [[ -d ${folders[2]} ]] || name=/$(basename "${folders[2]}")
   command+=(--volume "$(realpath "${folders[2]}"):${places[2]}$name:ro")
 fi
-command+=("${more[@]}" "$image" "$@")
+command+=(${more[@]+"${more[@]}"} "$image" "$@") # older shells take an empty list for an error
 
 if [[ -n $print ]]; then
   printf '%q ' "${command[@]}" && echo

@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add("engine", "docker or podman with options of its own; default: the first that answers")
     add("engine-args", "further options of its `run`; default: what a container needs to start here")
-    add("build-args", "further options of its `build`", "")
+    add("build-args", "further options of its `build`; default: for podman, what works without a runtime")
     add("storage", "folder for podman's images, kept from test to test", str(cache))
     add("base", "image to build on; default: the Dockerfile's, else one made with debootstrap")
     add("image", "test this one, and build none")

@@ -84,6 +84,8 @@ def find(wanted: str | None, storage: Path, run_options: str | None, build_optio
         if Path(program).name == "podman" and not wanted:
             command += ["--root", str(storage / "images"), "--runroot", str(storage / "run")]
             command += ["--storage-driver", "overlay"]
+        if build_options is None and Path(program).name == "podman":
+            build_options = "--isolation chroot"  # works where no runtime does
         engine = Engine((program, *command[1:]), _split(run_options), _split(build_options))
         if engine.ask("info").returncode == 0:
             return engine

@@ -132,7 +132,8 @@ def _parser() -> _Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,  # a line a verb
         description="Segment what a platform mounts.\n\n"
         + "\n".join(f"  {verb}: {what}" for verb, what in HELP.items()),
-        epilog=f"Each option may come from the environment:\n--max-ram 8G is {PREFIX}MAX_RAM=8G, --resume {PREFIX}RESUME=1.",
+        epilog="Each option may come from the environment:\n"
+        f"--max-ram 8G is {PREFIX}MAX_RAM=8G, --resume {PREFIX}RESUME=1.",
     )
     parser.add_argument("verb", nargs="?", choices=VERBS, default=_given("verb") or VERBS[0], metavar="VERB")
     text, path, flag = _adder(parser, str), _adder(parser, _path), _adder(parser, None)

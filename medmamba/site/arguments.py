@@ -129,9 +129,11 @@ def _parser() -> _Parser:
     parser = _Parser(
         prog="medmamba site",
         allow_abbrev=False,
-        description="Segment what a platform mounts: " + "; ".join(f"{verb}: {what}" for verb, what in HELP.items()),
-        epilog=f"Each option may come from the environment: --max-ram 8G is {PREFIX}MAX_RAM=8G, --resume "
-        f"{PREFIX}RESUME=1.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,  # a line a verb
+        description="Segment what a platform mounts.\n\n"
+        + "\n".join(f"  {verb}: {what}" for verb, what in HELP.items()),
+        epilog="Each option may come from the environment:\n"
+        f"--max-ram 8G is {PREFIX}MAX_RAM=8G, --resume {PREFIX}RESUME=1.",
     )
     parser.add_argument("verb", nargs="?", choices=VERBS, default=_given("verb") or VERBS[0], metavar="VERB")
     text, path, flag = _adder(parser, str), _adder(parser, _path), _adder(parser, None)

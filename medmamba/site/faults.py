@@ -77,6 +77,7 @@ _MACHINE = {
     "output-not-writable": Fault("Nothing can be written.", "Mount a folder of this user.", "can be written to"),
     "device-unknown": Fault("There is no such device.", "Try --device cpu.", "There is no device"),
     "device-missing": Fault("The device is not there.", "Give the container the GPU.", "is not available here"),
+    "dicom-packages": Fault("The extra `dicom` is missing.", "Take an image that has it.", "DICOM segmentations need"),
     "resources": Fault("The machine lacks something.", "`--debug` shows what."),
 }
 _BUNDLES = {

@@ -7,6 +7,7 @@ outputs and among temporary files, open no socket, start no process and unpickle
 import json
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import sys
@@ -72,7 +73,9 @@ def test_native(root: Path, one_channel: Path) -> None:
     assert CANARY not in "".join(prepared)
     expect_nothing_told(ran, out)
     told = "".join((out / name).read_text("utf-8") for name in rest if not name.endswith(".gz"))
-    assert str(root) not in told and os.uname().nodename not in told and "1.2.3.4" not in told
+    told = re.sub(r"base64,[A-Za-z0-9+/=]+", "", told)  # in pictures any short word may stand by chance
+    assert str(root) not in told and "1.2.3.4" not in told
+    assert re.search(rf"\b{re.escape(os.uname().nodename)}\b", told) is None
     assert files(root / "tmp") == []
 
 

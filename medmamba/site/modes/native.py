@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from ..arguments import Options
-from ..finding import LABELS, cases_in
+from ..finding import LABELS, cases_in, visible
 from ..pairing import pairs_in
 from .base import Mode, Pairs
 
@@ -68,7 +68,12 @@ class Native(Mode):
 
     def steps(self) -> tuple[str, ...]:
         """Scores where there are labels."""
-        return ("infer", "evaluate", "report") if self.references.is_dir() else ("infer", "report")
+        return ("infer", "evaluate", "report") if self.has_references else ("infer", "report")
+
+    @property
+    def has_references(self) -> bool:
+        """Whether somebody put labels there; an empty folder is none."""
+        return self.references.is_dir() and bool(visible(self.references))
 
     @property
     def references(self) -> Path:

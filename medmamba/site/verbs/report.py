@@ -10,10 +10,12 @@ from ..exits import ExitCode
 from ..modes.base import Made
 from ..modes.native import Native
 from ..pairing import labels_in
+from ..pseudonyms import write_private_list
 from ..scoring import StoppedInScoringError
 from ..session import Session
 from ..showing import stage
 from .evaluate import scored_by
+from .infer import PRIVATE
 
 
 def report(session: Session) -> ExitCode:
@@ -28,16 +30,19 @@ def report(session: Session) -> ExitCode:
     if not made:
         raise DataError("There is no prediction of any case.", "Predict first.")
     try:
-        scored = scored_by(session, mode) if mode.references.is_dir() else None
+        scored = scored_by(session, mode) if mode.has_references else None
     except StoppedInScoringError:
         return ExitCode.SOME_FAILED
     cases = session.cases(mode, model.recipe)
-    names = {session.shown(name): session.shown(name) for name in {*made, *(case.name for case in cases)}}
+    real = sorted({*made, *(case.name for case in cases)})
+    names = {session.shown(name): session.shown(name) for name in real}
     with tempfile.TemporaryDirectory(prefix="medmamba-report-") as folder:
         given = stage(Path(folder), cases, made, scored, session.shown)
         write = import_module("medmamba.report").write_report
         write(mode.page, **given, model=session.bundle(), case_names=names)
     session.log.write(Event.FILE_WRITTEN, file=mode.page.name)
+    if session.options.private_list:  # without a site key the names on this page are those of this run
+        write_private_list(mode.output / PRIVATE, {session.names.of_case(one): one for one in real})
     return ExitCode.OK
 
 

@@ -21,8 +21,11 @@ def given(container: Container) -> None:
 def test_the_page_gets_pseudonyms_alone(mounted: Container) -> None:
     given(mounted)
     stand_in.CALLS.clear()
-    ran = mounted("report")
+    (mounted.root / "input" / "labels" / ".DS_Store").touch()
+    ran = mounted("report", "--private-list")
     assert ran.code == 0, ran.err
+    private = (mounted.root / "output" / "private" / "cases.csv").read_text()
+    assert all(f"{CANARY}{number}" in private for number in range(3))
     page = (mounted.root / "output" / "report.html").read_text("utf-8")
     assert CANARY not in page + ran.out + ran.err and str(mounted.root) not in page
     (call,) = stand_in.CALLS
@@ -43,6 +46,7 @@ def test_without_labels_there_are_no_scores(mounted: Container) -> None:
     stand_in.CALLS.clear()
     assert mounted("report").faults == ["no-prediction"] and stand_in.CALLS == []
     label_map(mounted.root / "output" / "predictions" / "a.nii.gz")
+    (mounted.root / "input" / "labels").mkdir()
     assert mounted("report").code == 0
     assert stand_in.CALLS[0]["metrics"] is None and stand_in.CALLS[0]["references"] == {}
 

@@ -17,6 +17,19 @@ def test_packages_list_is_the_tree() -> None:
     assert set(PROJECT["tool"]["setuptools"]["packages"]) == expected
 
 
+def test_what_is_no_python_is_declared_as_data() -> None:
+    """Beside the sources of the compiled library, which belong to the sdist alone."""
+    data = PROJECT["tool"]["setuptools"]["package-data"]
+    for path in (ROOT / "medmamba").rglob("*"):
+        if path.is_dir() or path.suffix in (".py", ".pyc", ".so", ".dylib") or "csrc" in path.parts:
+            continue
+        packages = {
+            ".".join(parent.relative_to(ROOT).parts): parent for parent in path.parents if ROOT in parent.parents
+        }
+        patterns = [folder / one for name, folder in packages.items() for one in data.get(name, ())]
+        assert any(path.match(str(pattern)) for pattern in patterns), f"{path} is not in the wheel"
+
+
 def test_mapped_folders_are_mapped() -> None:
     assert PROJECT["tool"]["setuptools"]["package-dir"] == {f"medmamba.{name}": name for name in MAPPED}
 

@@ -18,7 +18,7 @@ def render(context: Mapping[str, Any], viewer: bool) -> str:
     Whatever the context holds is text: it is escaped, and no script but ours runs, by a policy in the page itself.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
+    from markupsafe import Markup, escape
 
     environment = Environment(
         loader=FileSystemLoader(ASSETS),
@@ -27,6 +27,7 @@ def render(context: Mapping[str, Any], viewer: bool) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["soft"] = lambda name: Markup("_<wbr>").join(map(escape, str(name).split("_")))
     environment.filters["data"] = lambda value: Markup(as_data(value))
     scripts = [_read(name) for name in ("table.js", *(_VIEWER if viewer else ()))]
     own = {

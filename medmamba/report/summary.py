@@ -16,6 +16,8 @@ _CHARTS = {
     "hd95_mm": "Distance of the surfaces that 95 % of their points keep within; less is better.",
 }
 
+_BEYOND = " At the right end, beyond the scale: structures in one map alone, which count as the image's diagonal."
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -104,12 +106,20 @@ def _charts(scores: Scores, targets: Mapping[str, Any]) -> tuple[Distribution, .
     charts = []
     for name in chosen:
         values = [value for one in columns[name].values() for value in one]
-        scale = axis(min(0.9, *values), 1.0) if name in HIGHER else axis(0.0, max(values))
+        near = values if name in HIGHER else _in_both(scores, name)
+        scale = axis(min(0.9, *values), 1.0) if name in HIGHER else axis(0.0, max(near, default=1.0))
         title, digits, unit = MEASURES[name]
+        note = _CHARTS[name] + (_BEYOND if max(values) > scale.high else "")
         strips = []
         for target, column in columns[name].items():
             found = targets[target]["measures"].get(name)
             interval = None if found is None or found["n"] < 2 else (found["low"], found["mean"], found["high"])
             strips.append(strip(target, column, scale, interval, digits, dots))
-        charts.append(Distribution(f"{title}{' in ' + unit if unit else ''}", _CHARTS[name], scale, tuple(strips)))
+        charts.append(Distribution(f"{title}{' in ' + unit if unit else ''}", note, scale, tuple(strips)))
     return tuple(charts)
+
+
+def _in_both(scores: Scores, measure: str) -> list[float]:
+    """The figures of structures that prediction and reference have: others are penalties, and no distance."""
+    pairs = [(case, target) for case in scores.cases for target in scores.targets if not scores.empty(case, target)]
+    return [value for pair in pairs if (value := scores.value(*pair, measure)) is not None]

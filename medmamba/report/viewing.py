@@ -98,18 +98,20 @@ def _grey(case: Loaded, pictures: Pictures, part: Sequence[slice], factors: Sequ
 
 def _labels(labels: NDArray[Any], factors: Sequence[int], numbers: Mapping[int, int]) -> NDArray[np.uint8]:
     """Labels as their numbers on the page; in blocks the one that has most voxels."""
+    known = np.zeros(max(int(labels.max()), *numbers) + 1, np.uint8)
+    known[list(numbers)] = list(numbers.values())
+    named = known[labels.clip(0)]
     if max(factors) == 1:
-        found = np.zeros(labels.shape, np.uint8)
-        for value, number in numbers.items():
-            found[labels == value] = number
-        return found
-    most = _blocks((labels == 0).astype(np.float32), factors).mean((1, 3, 5))
-    winner = np.zeros(most.shape, np.uint8)
-    for value in np.unique(labels).tolist():
-        if value in numbers:
-            share = _blocks((labels == value).astype(np.float32), factors).mean((1, 3, 5))
-            winner[share > most] = numbers[value]
-            most = np.maximum(most, share)
+        return named
+    blocks = np.moveaxis(_blocks(named, factors), (1, 3, 5), (0, 1, 2))
+    voters = blocks.reshape(-1, *blocks.shape[3:])  # one coarse map for each place in a block
+    winner, most = voters[0].copy(), np.zeros(voters[0].shape, np.uint16)
+    for one in voters:
+        votes = np.zeros(one.shape, np.uint16)
+        for other in voters:
+            votes += one == other
+        better = votes > most
+        winner[better], most[better] = one[better], votes[better]
     return winner
 
 

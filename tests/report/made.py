@@ -100,7 +100,7 @@ def scores_of_many(folder: Path, cases: int, targets: int) -> Path:
 class Page(HTMLParser):
     """What a page is made of: elements with their attributes, and the text outside of scripts and styles."""
 
-    VOID = ("meta", "link", "input", "br", "img", "image", "path", "rect")
+    VOID = ("meta", "link", "input", "br", "wbr", "img", "image", "path", "rect")
 
     def __init__(self, path: Path) -> None:
         super().__init__()

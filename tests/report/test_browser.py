@@ -51,7 +51,7 @@ def canvas(driver: Any, case: int) -> np.ndarray:
 
 
 def test_no_complaint_and_the_viewer_draws_volume_and_overlays(opened: Any, page: Path) -> None:
-    driver = opened(page)
+    driver = opened(page, 700)
     both = canvas(driver, 0)
     assert both.std() > 20
     coloured = (both.max(2) - both.min(2) > 40).sum()
@@ -77,7 +77,7 @@ def choose(driver: Any, selector: str, value: str) -> None:
 
 
 def test_a_case_is_opened_in_the_viewer_from_its_pictures(opened: Any, page: Path) -> None:
-    driver = opened(page)
+    driver = opened(page, 700)
     driver.execute_script("arguments[0].click()", one(driver, "[data-view='1']"))
     assert canvas(driver, 1).std() > 20 and one(driver, "#viewer-case").get_attribute("value") == "1"
 

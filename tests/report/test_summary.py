@@ -1,10 +1,12 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
+
 from medmamba.report.names import Names
 from medmamba.report.scores import Scores, read_scores
 from medmamba.report.summary import summary
-from tests.report.made import make, score, scores_of_many
+from tests.report.made import make, save, score, scores_of_many
 
 
 def test_headline_structures_and_charts(tmp_path: Path) -> None:
@@ -39,6 +41,14 @@ def test_texts_that_may_name_files_are_left_out_where_names_are_hidden(tmp_path:
 def test_hundreds_of_cases_have_boxes_and_no_dots(tmp_path: Path) -> None:
     found = summary(read_scores(scores_of_many(tmp_path, 400, 20)), Names())
     assert len(found.charts[0].strips) == 20 and found.charts[0].strips[0].box and not found.charts[0].strips[0].dots
+
+
+def test_the_penalty_of_a_missed_structure_does_not_set_the_scale_of_distances(tmp_path: Path) -> None:
+    made = make(tmp_path)
+    save(made.folder / "pred" / "c.nii.gz", np.zeros((16, 20, 24), np.uint8))
+    chart = summary(read_scores(score(made.folder)), Names()).charts[2]
+    assert chart.axis.high < 10 and "beyond the scale" in chart.note
+    assert "beyond" not in summary(read_scores(make(tmp_path).folder / "scores"), Names()).charts[2].note
 
 
 def test_no_scores() -> None:

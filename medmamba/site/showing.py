@@ -1,6 +1,7 @@
 """What a report is made from: links to the files of a run under the names that may be shown, and nothing else."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,10 +16,20 @@ if TYPE_CHECKING:
 _SEGMENTATION = ".dcm"
 
 
+@dataclass(frozen=True)
+class Staged:
+    """What lies in the temporary folder; without references there are no scores."""
+
+    metrics: Path | None
+    images: Path
+    predictions: Path
+    references: Path | None
+
+
 def stage(
     folder: Path, cases: Sequence["Case"], made: "Made", scored: "Scored | None", shown: Callable[[str], str]
-) -> dict[str, Path | None]:
-    """Fill a folder of temporary files; returns the arguments of `medmamba.report.write_report` that lie in it.
+) -> Staged:
+    """Fill a folder of temporary files with what `medmamba.report.write_report` takes.
 
     made: case -> its label map, and its reference where there is one.
     """
@@ -41,12 +52,7 @@ def stage(
     if scored is not None:
         metrics = folder / "metrics.json"
         write_json(metrics, scored.report.as_json())
-    return {
-        "metrics": metrics,
-        "images": images,
-        "predictions": predictions,
-        "references": None if scored is None else references,
-    }
+    return Staged(metrics, images, predictions, None if scored is None else references)
 
 
 def _link(file: Path, folder: Path, name: str) -> None:

@@ -1,7 +1,6 @@
 """A page about what was predicted, for the site's own eyes: it shows images."""
 
 import tempfile
-from importlib import import_module
 from pathlib import Path
 
 from ...errors import DataError
@@ -23,6 +22,8 @@ def report(session: Session) -> ExitCode:
 
     Raises DataError where nothing was predicted.
     """
+    from ...report import write_report
+
     mode = session.begin()
     assert isinstance(mode, Native)  # no other mode has this verb
     session.keep_log(mode)
@@ -38,8 +39,15 @@ def report(session: Session) -> ExitCode:
     names = {session.shown(name): session.shown(name) for name in real}
     with tempfile.TemporaryDirectory(prefix="medmamba-report-") as folder:
         given = stage(Path(folder), cases, made, scored, session.shown)
-        write = import_module("medmamba.report").write_report
-        write(mode.page, **given, model=session.bundle(), case_names=names)
+        write_report(
+            mode.page,
+            metrics=given.metrics,
+            images=given.images,
+            predictions=given.predictions,
+            references=given.references,
+            model=session.bundle(),
+            case_names=names,
+        )
     session.log.write(Event.FILE_WRITTEN, file=mode.page.name)
     if session.options.private_list:  # without a site key the names on this page are those of this run
         write_private_list(mode.output / PRIVATE, {session.names.of_case(one): one for one in real})

@@ -77,7 +77,6 @@ def test_segmentations_are_shown_as_labels(mounted: Container, tmp_path: Path) -
 
 @pytest.mark.real_report
 def test_the_real_page_holds_no_name(mounted: Container) -> None:
-    pytest.importorskip("medmamba.report")
     given(mounted)
     ran = mounted("report")
     assert ran.code == 0, (ran.err, ran.out)

@@ -48,7 +48,7 @@ def _install_debian(engine: Engine, storage: Path) -> None:
     _run(tool, "--variant=minbase", f"--include={_PACKAGES}", _SUITE, str(folder))
     for place in _EMPTIED:
         for path in (folder / place).iterdir():
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     archive = storage / "debian.tar"
     _run("tar", "-C", str(folder), "-cf", str(archive), ".")
     shutil.rmtree(folder)

@@ -100,7 +100,8 @@ def _show(report: "Report", out: Path | None) -> None:
     means = [report.means.get(name) for name in ("dice", "iou", "nsd", "hd95_mm", "assd_mm")]
     rows.append(("mean", *(_brief(one.mean if one else None) for one in means), "", "", "", "", ""))
     columns = ("target", "Dice", "IoU", "NSD", "HD95", "ASSD", "at mm", "volume %", "cases", "empty", "one empty")
-    print_table(f"{len(report.scores)} cases", columns, rows, right=columns[1:], width=100)
+    count = len(report.scores)
+    print_table(f"{count} case" + "s" * (count != 1), columns, rows, right=columns[1:], width=100)
     if (dice := report.means.get("dice")) is not None:
         typer.echo(f"Mean Dice {number(dice.mean)}, 95 % interval {number(dice.low)} to {number(dice.high)}.")
     _show_detection(report)

@@ -33,7 +33,7 @@ a third of its step, and in the end the level is done."""
 _ATTEMPTS = 3
 """Reruns of the finest level with a higher weight before a folded field is smoothed instead."""
 _SMOOTHINGS = 20
-_LARGE, _SHARE = 250_000, 0.3
+_LARGE, _SHARE = 500_000, 0.3
 """A level of more voxels than these costs minutes, and little is left to do there: it gets this share of the
 iterations, and only for the similarity that was chosen."""
 ALSO = {"lncc": ("mind",), "mind": ("lncc",)}

@@ -69,14 +69,28 @@ class Field:
         return result
 
     def among(self, grid: Grid) -> NDArray[np.float32] | None:
-        """The displacements at the voxels of a grid, as they are, where these are voxels of this one's; else None."""
+        """(X, Y, Z, 3): those in voxels of a grid whose voxels are among this one's; None where they are not.
+
+        The grid may be a cut of this one, and its axes may run in another order and direction. Nothing is interpolated.
+        """
         first, *ends = self.grid.index(grid.world(np.vstack([np.zeros(3), np.eye(3)])))
+        steps = np.array(ends) - first  # one row an axis of `grid`: how far it leads along each of ours
+        axes = np.abs(steps).argmax(1)
+        signs = np.sign(steps[np.arange(3), axes]).astype(int)
         start = np.rint(first).astype(int)
-        stop = start + grid.shape
-        apart = max(np.abs(first - start).max(), np.abs(np.array(ends) - first - np.eye(3)).max() * max(grid.shape))
-        if apart > _SAME or start.min() < 0 or np.any(stop > self.grid.shape):
+        apart = max(
+            np.abs(first - start).max(), np.abs(steps - signs[:, None] * np.eye(3)[axes]).max() * max(grid.shape)
+        )
+        last = start.copy()
+        last[axes] += signs * (np.array(grid.shape) - 1)
+        outside = np.minimum(start, last).min() < 0 or np.any(np.maximum(start, last) >= self.grid.shape)
+        if apart > _SAME or outside or len(set(axes)) < 3:
             return None
-        return self.displacement[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))]
+        cut = self.displacement[tuple(slice(min(a, b), max(a, b) + 1) for a, b in zip(start, last, strict=True))]
+        if np.array_equal(steps.round(), np.eye(3)):
+            return cut
+        turned = np.flip(cut.transpose(*axes, 3), tuple(axis for axis in range(3) if signs[axis] < 0))
+        return np.ascontiguousarray(turned[..., axes] * signs.astype(np.float32))
 
     def vectors(self, lps: bool = True) -> NDArray[np.float32]:
         """(X, Y, Z, 3): the displacement in millimetres, along left, posterior, superior or (False) RAS."""

@@ -92,13 +92,21 @@ def test_a_field_on_another_grid_is_the_same_map() -> None:
     assert Transform((only,)).displacement_on(FIXED) is only
 
 
-@settings(max_examples=25, deadline=None)
-@given(start=st.tuples(*[st.integers(0, 3)] * 3), off=st.sampled_from([0.0, 0.25]))
-def test_a_field_on_some_of_its_own_voxels_is_a_cut(start: tuple[int, int, int], off: float) -> None:
+@settings(max_examples=40, deadline=None)
+@given(
+    start=st.tuples(*[st.integers(3, 5)] * 3),
+    axes=st.permutations(range(3)),
+    signs=st.tuples(*[st.sampled_from([1, -1])] * 3),
+    off=st.sampled_from([0.0, 0.25]),
+)
+def test_a_field_on_some_of_its_own_voxels_is_not_interpolated(
+    start: tuple[int, int, int], axes: list[int], signs: tuple[int, int, int], off: float
+) -> None:
     whole = field()
     affine = whole.grid.affine.copy()
+    affine[:3, :3] = whole.grid.affine[:3, axes] * signs
     affine[:3, 3] = whole.grid.world(np.array(start) + off)[0]
-    some = Grid((4, 5, 3), affine)
+    some = Grid((4, 3, 4), affine)
     cut = whole.among(some)
     assert (cut is None) == (off > 0)
     parts = Transform((whole, Affine(np.diag([1.1, 0.9, 1.0, 1.0]))))
@@ -107,6 +115,13 @@ def test_a_field_on_some_of_its_own_voxels_is_a_cut(start: tuple[int, int, int],
     assert np.allclose(parts.displacement_on(some).displacement.reshape(-1, 3), there, atol=1e-5)
     if cut is not None:
         assert np.array_equal(Transform((whole,)).displacement_on(some).displacement, cut)
+
+
+def test_a_grid_that_reaches_beyond_the_field_is_none_of_its_voxels() -> None:
+    whole = field()
+    x, y, z = whole.grid.shape
+    assert whole.among(Grid((x, y, z + 1), whole.grid.affine)) is None
+    assert whole.among(whole.grid) is not None
 
 
 def test_slabs_hold_every_voxel_once_and_in_order() -> None:

@@ -40,7 +40,7 @@ class Settings:
     """How smooth the field must be: weight of the diffusion of the velocity (or displacement). Those of `also`
     change in proportion."""
     iterations: int = 50
-    """Of the instance optimisation, on each level."""
+    """Of the instance optimisation, on each level; on levels of very many voxels a third of them."""
     diffeomorphic: bool = True
     """Optimise a stationary velocity, whose map can be inverted; else the displacement itself."""
     symmetric: bool = True

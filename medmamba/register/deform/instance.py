@@ -138,7 +138,8 @@ def optimise(
     """Find the field that makes the moving image like the fixed one, and its inverse.
 
     Three levels, each with voxels twice as long as the next; the finest has at most 1.5 million voxels, the field in
-    between is interpolated. Where it has more than half a million, `settings.also` end one level before. The velocity lives on every second voxel and is smoothed; Adam, the best iterate kept.
+    between is interpolated. Where it has more than half a million, `settings.also` end one level before. The velocity
+    lives on every second voxel and is smoothed; Adam, the best iterate kept.
 
     Parameters
     ----------

@@ -81,12 +81,13 @@ def compare(
     from medmamba.evaluate.compare import MEASURES
     from medmamba.evaluate.compare import compare as run
     from medmamba.evaluate.runs import read_method
-    from medmamba.files import write_json
+    from medmamba.files import writable, write_json
 
     comparison = run([read_method(text) for text in methods or ()], measure or MEASURES, most)
     content = comparison.as_json()
     if out is not None:
-        write_json(out / "compare.json", content)
+        with writable(out):
+            write_json(out / "compare.json", content)
     if as_json:
         print_json(content)
         return

@@ -57,11 +57,15 @@ def evaluate(
     """
     from medmamba.data.folders import folders
     from medmamba.evaluate.folder import evaluate_folder
+    from medmamba.files import writable
     from medmamba.predict.batch.failures import BatchError
 
     if (dataset is None) == (labels is None):
         raise ConfigError("Which labels?", "Give --dataset NAME, or --dataset dataset.json.")
     rules = _rules(str(labels or dataset), folders(data_root), tolerance, lesion_wise)
+    if out is not None:
+        with writable(out):  # before the work
+            out.mkdir(parents=True, exist_ok=True)
     with case_bar() as on_case:
         report = evaluate_folder(pred, ref, rules, jobs=jobs, on_case=on_case)
     if not report.scores:

@@ -38,10 +38,15 @@ folders=()
 while [[ $# -gt 0 && $1 != -- ]]; do folders+=("$1"); shift; done
 [[ $# -eq 0 ]] || shift # what is left are the container's arguments
 [[ ${#folders[@]} -ge 2 && ${#folders[@]} -le 3 ]] || fail "Give IN OUT [BUNDLE]; --help says more."
-for path in "${folders[@]}"; do
+bundle=$(basename -- "${folders[2]:-}") # a link's own name, not that of what it leads to
+for i in "${!folders[@]}"; do
+  path=${folders[i]}
   [[ -e $path ]] || fail "There is no $path. Make it first."
-  [[ $path != *:* ]] || fail "A colon in $path cannot be mounted. Rename it or link to it."
+  folders[i]=$(realpath -- "$path")
+  [[ $path${folders[i]} != *:* ]] || fail "A colon in ${folders[i]} cannot be mounted. Rename it."
 done
+for path in "${folders[@]:0:2}"; do [[ -d $path ]] || fail "$path is no folder."; done
+[[ ${folders[0]} != "${folders[1]}" ]] || fail "IN and OUT are one folder. Give the outputs one of their own."
 
 case $layout in
   native) places=(/input /output /model) ;;
@@ -84,13 +89,13 @@ command=(
   --memory "$memory"
   --shm-size 64m
   --tmpfs "/tmp:rw,exec,nosuid,nodev,size=4g,mode=1777" # gone with the container; exec for kernels made for the GPU
-  --volume "$(realpath "${folders[0]}"):${places[0]}:ro"
-  --volume "$(realpath "${folders[1]}"):${places[1]}:rw"
+  --volume "${folders[0]}:${places[0]}:ro"
+  --volume "${folders[1]}:${places[1]}:rw"
 )
 if [[ ${#folders[@]} -eq 3 ]]; then
   name="" # a .tar is mounted into the folder, a folder as the folder
-  [[ -d ${folders[2]} ]] || name=/$(basename "${folders[2]}")
-  command+=(--volume "$(realpath "${folders[2]}"):${places[2]}$name:ro")
+  [[ -d ${folders[2]} ]] || name=/$bundle
+  command+=(--volume "${folders[2]}:${places[2]}$name:ro")
 fi
 command+=(${more[@]+"${more[@]}"} "$image" "$@") # older shells take an empty list for an error
 

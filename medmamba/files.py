@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .errors import DataError
+from .errors import DataError, SetupError
 
 _TEMPORARY = ".writing-"
 
@@ -29,6 +29,16 @@ def replacing(path: Path, durable: bool = False) -> Iterator[Path]:
             with temporary.open("rb") as file:
                 os.fsync(file.fileno())
         os.replace(temporary, path)
+
+
+@contextmanager
+def writable(path: Path) -> Iterator[None]:
+    """Turn the system's error in writing `path` within the block into a SetupError that names it."""
+    try:
+        yield
+    except OSError as error:
+        problem = f"{path} could not be written: {error.strerror or error}."
+        raise SetupError(problem, "Make room on the disk, or choose another place.") from error
 
 
 def remove_leftovers(folder: Path) -> None:

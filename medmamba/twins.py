@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import ConfigError, DataError
-from .files import read_json, write_json
+from .files import read_json, writable, write_json
 
 if TYPE_CHECKING:
     from .evaluate.compare import Comparison
@@ -64,6 +64,8 @@ def run(dataset_id: int, options: TwinOptions, announce: Announce, watchers: "Se
     from .nnunet.presets import twin_name
 
     _check(options)
+    with writable(options.out):  # before hours of training
+        options.out.mkdir(parents=True, exist_ok=True)
     training = replace(_sized(dataset_id, options.training), resume=True, validation=True)
     presets = {SCAN: training.preset} | {twin: twin_name(training.preset, twin) for twin in options.twins}
     methods, seconds = {}, {}
@@ -79,7 +81,8 @@ def run(dataset_id: int, options: TwinOptions, announce: Announce, watchers: "Se
         seconds[who] = statistics.median(epochs) if epochs else 0.0
     compared = {twin: compare([methods[twin], methods[SCAN]]) for twin in options.twins}
     outcome = Outcome(compared, seconds, options.out / FILE)
-    write_json(outcome.file, outcome.as_json())
+    with writable(outcome.file):
+        write_json(outcome.file, outcome.as_json())
     return outcome
 
 

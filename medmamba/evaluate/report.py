@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import __version__
 from ..data.check.geometry import TOLERANCE
-from ..files import replacing, write_json
+from ..files import replacing, writable, write_json
 from .case import DEFINITIONS, EMPTY, Score
 from .labels import SPACING
 from .statistics import DRAWS, Interval, column_intervals, mean_of_means
@@ -179,13 +179,14 @@ class Report:
         return {**counts, "sensitivity": _share(found, missed), "precision": _share(found, false)}
 
     def write(self, folder: Path) -> None:
-        """metrics.json and metrics.csv, each whole or not at all."""
-        write_json(folder / JSON, self.as_json())
-        with replacing(folder / CSV) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-            rows = list(self._rows())
-            writer = csv.DictWriter(file, list(rows[0]) if rows else ["case", "target"])
-            writer.writeheader()
-            writer.writerows(rows)
+        """metrics.json and metrics.csv, each whole or not at all. SetupError where they cannot be written."""
+        with writable(folder):
+            write_json(folder / JSON, self.as_json())
+            with replacing(folder / CSV) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+                rows = list(self._rows())
+                writer = csv.DictWriter(file, list(rows[0]) if rows else ["case", "target"])
+                writer.writeheader()
+                writer.writerows(rows)
 
     def _rows(self) -> Iterable[dict[str, Any]]:
         """A row for each target of each case; cells without a figure are empty."""

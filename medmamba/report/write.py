@@ -9,7 +9,7 @@ from typing import Any
 from .. import __version__
 from ..errors import ConfigError
 from ..evaluate.report import JSON
-from ..files import replacing
+from ..files import replacing, writable
 from ..predict.batch.report import software
 from .cases import load
 from .find import Folders, look
@@ -65,7 +65,8 @@ def write_report(
     viewer_cases: so many of the worst cases can be opened in the viewer; 0: no viewer.
 
     What is missing or damaged of a case becomes a sentence in its place. Raises ConfigError where there is nothing to
-    report, DataError for a damaged metrics.json or a missing folder, and what `predict.loading.load` does for a model.
+    report, DataError for a damaged metrics.json or a missing folder, SetupError where the file cannot be written, and
+    what `predict.loading.load` does for a model.
     """
     if metrics is None and predictions is None:
         raise ConfigError("There is nothing to report.", "Give the metrics.json of medmamba evaluate, or predictions.")
@@ -83,7 +84,7 @@ def write_report(
     context = _context(scores, names, known, labels, cases, folders) | {"limit": f"{limit:,}"}
     context |= {"title": title or _title(known), "metrics_name": JSON}
     text = render(context, viewer=any(one.viewed for one in cases))
-    with replacing(output) as temporary:
+    with writable(output), replacing(output) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return output
 

@@ -15,6 +15,8 @@ MEASURES = ("dice", "nsd", "hd95_mm", "volume_error_percent")
 """Of each label and region; with --lesion-wise those of lesions, too."""
 LESIONS = ("lesion_dice", "lesion_hd95_mm")
 _OF_MEANS = ("dice", "nsd", "hd95_mm")
+_SHARES = ("dice", "nsd", "lesion_dice")
+"""Between 0 and 1, told with three digits; mm and percent with one."""
 _FAILED = {
     "dice": "0", "nsd": "0", "lesion_dice": "0", "hd95_mm": "the diagonal of the reference's image",
     "lesion_hd95_mm": "the diagonal of the reference's image", "volume_error_percent": "-100",
@@ -31,11 +33,19 @@ def counted(number: int, least: int) -> int | str:
     return number if number == 0 or number >= least else few(least)
 
 
+def apart(number: int, least: int, told: Sequence[int]) -> int | str:
+    """A number of cases, unless fewer than `least` are between it and a number that is told: these few would be."""
+    near = next((one for one in told if 0 < abs(one - number) < least), None)
+    return number if near is None else f"{few(least)} off {near}"
+
+
 def aggregates(scored: "Scored", least: int) -> dict[str, Any]:
     """Per label and region mean, sd, median and 95 % bootstrap interval of each measure.
 
     least: cases in whose reference a label has to be for anything to be told of it; a case more or less could else be
-    recognised. There are no extremes and no tables of cases whatever `least` is.
+    recognised. There are no extremes and no tables of cases whatever `least` is. From five figures of five cases the
+    five could be worked out: below twice `least` there is the mean alone. The median of an odd number is one case's,
+    whose voxels could be found from all digits of it: figures are rounded. With 1 everything is told.
     """
     from ..evaluate.case import DEFINITIONS, EMPTY
     from ..evaluate.statistics import DRAWS
@@ -48,10 +58,11 @@ def aggregates(scored: "Scored", least: int) -> dict[str, Any]:
         "empty": {name: EMPTY[name] for name in ("both", "one", "volume_error_percent", "ignore")},
         "failures": {"counted_as": {name: _FAILED[name] for name in measures}, "in": "every label and region"},
         "interval": f"95 % percentile bootstrap over cases, {DRAWS} draws",
-        "suppression": f"nothing is told of what {few(least)} cases have in their reference",
+        "suppression": f"nothing is told of what {few(least)} cases have in their reference, "
+        f"the mean alone of {few(2 * least)}",
         "cases": counted(len(report.scores) + len(report.failures), least),
         "failed": counted(len(report.failures), least),
-        "mean": _means(scored, [target.name for target in shown if target.learnt]),
+        "mean": _means(scored, [target.name for target in shown if target.learnt], least),
         "targets": {target.name: _of_target(scored, target, target in shown, least) for target in report.rules.targets},
         "notes": list(report.rules.notes),
     }
@@ -111,38 +122,56 @@ def _of_target(scored: "Scored", target: "Target", shown: bool, least: int) -> d
     }
     if not shown:
         return content | {"cases": few(least), "measures": None}
-    columns = {name: _column(scored, target.name, name) for name in measures_of(scored)}
-    return content | {"measures": {name: _summary(column) for name, column in columns.items()}}
+    measures, told = {}, [len(scored.report.scores) + len(scored.report.failures)]
+    for name in measures_of(scored):
+        measures[name] = summary = _summary(_column(scored, target.name, name), name, least, told)
+        if summary is not None and isinstance(summary["n"], int):
+            told.append(summary["n"])
+    return content | {"measures": measures}
 
 
-def _summary(column: Sequence[float | None]) -> dict[str, float | int | None] | None:
+def _summary(
+    column: Sequence[float | None], measure: str, least: int, told: Sequence[int]
+) -> dict[str, float | int | str | None] | None:
+    """Figures of one measure; None of too few cases. told: other numbers of cases that this one is compared with."""
     from ..evaluate.statistics import bootstrap_interval
 
     interval = bootstrap_interval(column)
-    if interval is None:
+    if interval is None or interval.n < least:
         return None
     values = [value for value in column if value is not None]
-    return {
-        "n": interval.n,
+    figures = {
         "mean": interval.mean,
         "sd": statistics.stdev(values) if len(values) > 1 else None,
         "median": statistics.median(values),
         "low": interval.low,
         "high": interval.high,
     }
+    return {"n": apart(interval.n, least, told), **_safe(figures, measure, interval.n, least)}
 
 
-def _means(scored: "Scored", targets: Sequence[str]) -> Mapping[str, Any]:
+def _safe(figures: Mapping[str, float | None], measure: str, number: int, least: int) -> dict[str, float | None]:
+    """Figures of so many cases such that no case's own can be worked out from them; all of them where `least` is 1."""
+    if least == 1:
+        return dict(figures)
+    digits = 3 if measure in _SHARES else 1
+    rounded = {name: None if value is None else round(value, digits) for name, value in figures.items()}
+    return rounded if number >= 2 * least else {name: rounded["mean"] if name == "mean" else None for name in rounded}
+
+
+def _means(scored: "Scored", targets: Sequence[str], least: int) -> Mapping[str, Any]:
     """Of those targets alone that are told: the mean over all would give the others away."""
     import numpy as np
 
     from ..evaluate.statistics import mean_of_means
 
-    found = {}
+    found, cases = {}, len(scored.report.scores) + len(scored.report.failures)
     for measure in _OF_MEANS if targets else ():
         table = np.array([_column(scored, name, measure) for name in targets], np.float64).T
         if (interval := mean_of_means(table)) is not None:
-            found[measure] = {name: getattr(interval, name) for name in ("n", "mean", "low", "high")}
+            figures = {name: getattr(interval, name) for name in ("mean", "low", "high")}
+            n = apart(interval.n, least, [cases])
+            found[measure] = {"n": n, **_safe(figures, measure, interval.n, least)}
     return found
 
 

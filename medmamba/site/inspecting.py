@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._version import __version__
-from .aggregates import counted, few
+from .aggregates import apart, counted, few
 from .events import Event
 from .exits import ExitCode, code_of
 from .faults import fault_of
@@ -65,14 +65,22 @@ def numbers_of(
         "min_cases": least,
         "cases": counted(len(cases), least),
         "failed": counted(len(failed), least),
-        "with_labels": counted(len(known), least),
+        "with_labels": _among(len(known), [len(cases)], least),
         "channels": len(recipe.channels),
         "grid": _grid(headers, least),
         "labels": {
-            names.get(value, f"label {value}"): counted(count, least) for value, count in sorted(carriers.items())
+            names.get(value, f"label {value}"): _among(count, [len(known), len(cases)], least)
+            for value, count in sorted(carriers.items())
+            if value in names or count >= least  # a value that only few files have is told by its very mention
         },
     }
     return content, failed
+
+
+def _among(number: int, of: Sequence[int], least: int) -> int | str:
+    """So many of the cases, as far as neither they nor those without can be told apart."""
+    told = counted(number, least)
+    return told if isinstance(told, str) or not told else apart(told, least, of)
 
 
 def _grid(headers: Sequence[Any], least: int) -> dict[str, Any] | str:

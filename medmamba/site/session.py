@@ -48,6 +48,8 @@ class Session:
         """Of run.json, once there is one."""
         self.scored: Scored | None = None
         """Once predictions were scored."""
+        self.stopped = False
+        """Whether a step ended because the process was asked to stop."""
         self._mode: Mode | None = None
         self._model: LoadedModel | None = None
         self._names: Pseudonyms | None = None
@@ -88,6 +90,13 @@ class Session:
         if self._names is None:
             self._names = Pseudonyms.of(self.options.site_key)
         return self._names
+
+    def made(self, case: str) -> bool:
+        """Whether a label map in the output is this run's. One that an earlier run left of a case that fails now, or
+        is no input any more, is of other images or of another model. Without a step that predicts all of them count."""
+        if self.record is None or self.options.predictions is not None:
+            return True
+        return any(one.name == case and one.status != "failed" for one in self.record.cases)
 
     def shown(self, case: str) -> str:
         """What a case is called where the site may have asked for its name."""

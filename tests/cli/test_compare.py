@@ -37,3 +37,9 @@ def test_misuse_is_a_sentence(run: Any, scores: tuple[Path, ...]) -> None:
 def test_twins_need_a_network_and_data(run: Any) -> None:
     result = run("compare", "--twins", "--net", "umamba-bot")
     assert result.exit_code == 2 and "Give --dataset and --net" in result.stderr
+
+
+def test_a_place_that_takes_no_file_is_a_sentence(run: Any, scores: tuple[Path, ...], tmp_path: Path) -> None:
+    (tmp_path / "taken").touch()
+    result = run("compare", *scores[:2], "--out", tmp_path / "taken")
+    assert result.exit_code == 3 and "taken could not be written" in result.stderr, result.output

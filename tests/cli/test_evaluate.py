@@ -94,3 +94,11 @@ def test_real_labels(run: Any, shared_data: Path, tmp_path: Path) -> None:
     whole, less = (found["targets"][name]["measures"] for name in ("Posterior", "Anterior"))
     assert whole["dice"]["mean"] == whole["nsd"]["mean"] == 1 and 0.3 < less["dice"]["mean"] < 0.95
     assert less["volume_error_percent"]["high"] < -10 and 0.9 < less["hd95_mm"]["mean"] < 3
+
+
+def test_a_place_that_takes_no_files_is_a_sentence(run: Any, dataset: Path, tmp_path: Path) -> None:
+    labels, taken = dataset / "labelsTr", tmp_path / "taken"
+    taken.touch()
+    for out in (taken, taken / "scores"):
+        result = run("evaluate", "--pred", labels, "--ref", labels, "--dataset", dataset / "dataset.json", "--out", out)
+        assert result.exit_code == 3 and f"{out} could not be written" in result.stderr, result.output

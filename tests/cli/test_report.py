@@ -26,3 +26,10 @@ def test_what_is_wrong_is_a_sentence(run: Any, tmp_path: Path) -> None:
     assert folder.exit_code == 2 and "is a folder" in folder.stderr
     missing = run("report", "--metrics", tmp_path / "none.json", "--output", tmp_path / "r.html")
     assert missing.exit_code == 4 and "none.json" in missing.stderr and not (tmp_path / "r.html").exists()
+
+
+def test_a_place_that_takes_no_file_is_a_sentence(run: Any, tmp_path: Path) -> None:
+    made, taken = make(tmp_path), tmp_path / "taken"
+    taken.touch()
+    result = run("report", "--metrics", made.folder / "scores", "--output", taken / "r.html")
+    assert result.exit_code == 3 and "r.html could not be written" in result.stderr, result.output

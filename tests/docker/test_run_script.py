@@ -87,6 +87,17 @@ def test_a_tar_is_mounted_as_a_file(folders: list[str], tmp_path: Path) -> None:
     assert f"{tmp_path}/model.tar:/model/model.tar:ro" in command
 
 
+def test_odd_names_are_mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("-in", "ö ut"):
+        Path(name).mkdir()
+    Path("4d1c").touch()
+    Path("-m.tar").symlink_to("4d1c")  # its own name says that it is a .tar
+    command = printed("-in", "ö ut/", "-m.tar")
+    volumes = [command[at + 1] for at, word in enumerate(command) if word == "--volume"]
+    assert volumes == [f"{tmp_path}/-in:/input:ro", f"{tmp_path}/ö ut:/output:rw", f"{tmp_path}/4d1c:/model/-m.tar:ro"]
+
+
 def test_arguments_follow_the_image_as_they_are(folders: list[str]) -> None:
     command = printed("--image", "mine:1", *folders, "--", "run", "--max-ram", "8 G")
     assert command[command.index("mine:1") :] == ["mine:1", "run", "--max-ram", "8 G"]
@@ -116,10 +127,16 @@ def test_podman_gives_no_folders_of_its_own(folders: list[str]) -> None:
         (["--nothing", "IN", "OUT"], "There is no option --nothing"),
         (["--layout", "moon", "IN", "OUT"], "There is no layout moon"),
         (["--memory"], "--memory needs a value"),
+        (["IN", "IN"], "are one folder"),
+        (["IN", "FILE"], "is no folder"),
+        (["IN", "LINK"], "cannot be mounted"),
     ],
 )
-def test_what_cannot_be_run_is_told(words: list[str], told: str, folders: list[str]) -> None:
-    places = {"IN": folders[0], "OUT": folders[1]}
+def test_what_cannot_be_run_is_told(words: list[str], told: str, folders: list[str], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "a:b").mkdir()
+    (tmp_path / "link").symlink_to("a:b")
+    places = {"IN": folders[0], "OUT": folders[1]} | {name.upper(): str(tmp_path / name) for name in ("file", "link")}
     done = call("--print", *(places.get(word, word) for word in words))
     assert done.returncode == 2
     assert told in done.stderr

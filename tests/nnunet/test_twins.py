@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from medmamba import twins
-from medmamba.errors import ConfigError
+from medmamba.errors import ConfigError, SetupError
 from tests.nnunet.small_runs import PLAIN, options
 
 
@@ -28,6 +28,13 @@ def test_a_network_and_its_twin_are_trained_alike_and_compared(workplace: Path, 
     assert plans[0]["patch_size"] == plans[1]["patch_size"] and plans[0]["batch_size"] == plans[1]["batch_size"]
     again = twins.run(PLAIN, wanted, lambda *step: None)  # nothing is trained a second time
     assert again.as_json()["comparisons"] == found.as_json()["comparisons"]
+
+
+def test_a_place_that_takes_no_files_is_said_before_training(tmp_path: Path) -> None:
+    (tmp_path / "taken").touch()
+    wanted = twins.TwinOptions(options(), (0,), ("conv",), tmp_path / "taken")
+    with pytest.raises(SetupError, match="taken could not be written"):
+        twins.run(PLAIN, wanted, lambda *step: pytest.fail("trains"))
 
 
 def _plans(workplace: Path, name: str) -> dict[str, Any]:

@@ -39,6 +39,7 @@ def scored_by(session: Session, mode: Mode) -> Scored:
     model = session.model_if_any() if options.dataset is not None else session.model()
     rules = rules_for(model, options, mode.raw_labels or options.raw_labels)
     pairs, surplus = mode.pairs()
+    pairs = {case: (made if session.made(case) else None, reference) for case, (made, reference) in pairs.items()}
     session.log.write(Event.PAIRS_FOUND, pairs=len(pairs), surplus=surplus)
 
     def tell(case: str, error: BaseException | None) -> None:
@@ -54,6 +55,7 @@ def scored_by(session: Session, mode: Mode) -> Scored:
             session.scored = score(pairs, rules, session.shown, tell, lambda: bool(stop))
         except StoppedInScoringError:
             session.log.write(Event.STOP_ASKED, signal=stop.name)
+            session.stopped = True
             raise
     return session.scored
 

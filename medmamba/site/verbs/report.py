@@ -27,7 +27,7 @@ def report(session: Session) -> ExitCode:
     mode = session.begin()
     assert isinstance(mode, Native)  # no other mode has this verb
     session.keep_log(mode)
-    model, made = session.model(), _made(mode)
+    model, made = session.model(), _made(session, mode)
     if not made:
         raise DataError("There is no prediction of any case.", "Predict first.")
     try:
@@ -54,7 +54,7 @@ def report(session: Session) -> ExitCode:
     return ExitCode.OK
 
 
-def _made(mode: Native) -> Made:
-    """Every label map with the reference of its name, which may be missing."""
-    known = labels_in(mode.references)
-    return {case: (file, known.get(case)) for case, file in labels_in(mode.predictions, segmentations=True).items()}
+def _made(session: Session, mode: Native) -> Made:
+    """Every label map with the reference of its name, which may be missing; of a run those that it made."""
+    known, found = labels_in(mode.references), labels_in(mode.predictions, segmentations=True)
+    return {case: (file, known.get(case)) for case, file in found.items() if session.made(case)}

@@ -17,7 +17,7 @@ def run(session: Session, verbs: Mapping[str, Verb]) -> ExitCode:
     for step in session.begin().steps():
         code = verbs[step](session)
         worst = max(worst, code)
-        stopped = session.counts is not None and session.counts.left
+        stopped = session.stopped or (session.counts is not None and session.counts.left)
         if code not in (ExitCode.OK, ExitCode.SOME_FAILED) or stopped:
             break
     return worst

@@ -29,23 +29,24 @@ def written(container: Container, name: str = "output/report.json") -> dict[str,
 
 
 def test_aggregates_with_intervals_leave(mounted: Container) -> None:
-    given(mounted)
+    cases = "abcdefghij"
+    given(mounted, cases)
     ran = mounted("evaluate", "--tolerance", "2")
     assert ran.code == 0, ran.err
     assert files(mounted.root / "output") == [
-        "log.jsonl", *(f"predictions/{case}.nii.gz" for case in CASES), "report.json",
+        "log.jsonl", *(f"predictions/{case}.nii.gz" for case in cases), "report.json",
     ]  # fmt: skip
     report = written(mounted)
     assert report["bundle"].startswith("sha256:") and report["versions"]["torch"]
-    assert (report["cases"], report["failed"], report["min_cases"]) == (6, 0, 5)
+    assert (report["cases"], report["failed"], report["min_cases"]) == (10, 0, 5)
     assert list(report["targets"]) == ["shell", "core"]
     for target in report["targets"].values():
         assert target["nsd_tolerance_mm"] == 2
         dice = target["measures"]["dice"]
-        assert dice["n"] == 6 and dice["low"] <= dice["mean"] <= dice["high"] and 0.2 < dice["mean"] < 0.5
+        assert dice["n"] == 10 and dice["low"] <= dice["mean"] <= dice["high"] and 0.2 < dice["mean"] < 0.5
         assert set(target["measures"]) == {"dice", "nsd", "hd95_mm", "volume_error_percent"}
     assert "one" in report["empty"] and report["failures"]["counted_as"]["dice"] == "0"
-    assert len(ran.fields("case_scored")) == 6 and ran.fields("pairs_found") == [{"pairs": 6, "surplus": 0}]
+    assert len(ran.fields("case_scored")) == 10 and ran.fields("pairs_found") == [{"pairs": 10, "surplus": 0}]
     assert ran.fields("file_written") == [{"file": "report.json"}]
 
 
@@ -78,7 +79,7 @@ def test_of_what_few_cases_have_nothing_is_told(mounted: Container) -> None:
     shell = report["targets"]["shell"]["measures"]["dice"]
     assert report["mean"]["dice"]["mean"] == pytest.approx(shell["mean"])  # else the other one could be worked out
     assert mounted("evaluate", "--min-cases", "4").code == 0
-    assert written(mounted)["targets"]["core"]["measures"]["dice"]["n"] == 4
+    assert written(mounted)["targets"]["core"]["measures"]["dice"]["n"] == "fewer than 4 off 6"
     assert mounted("evaluate", "--min-cases", "2").code == 2
     for case in CASES[1:]:
         (labels / f"{case}.nii.gz").unlink()
@@ -106,10 +107,12 @@ def test_failures_count_as_worst(mounted: Container) -> None:
     report = written(mounted)
     after = report["targets"]["shell"]["measures"]
     assert (report["cases"], report["failed"]) == (11, 5)
-    assert after["dice"]["n"] == 11 and after["dice"]["mean"] == pytest.approx(before["dice"]["mean"] * 6 / 11)
+    assert after["dice"]["n"] == 11 and after["dice"]["mean"] == pytest.approx(
+        before["dice"]["mean"] * 6 / 11, abs=0.001
+    )
     diagonal = sum((n * edge) ** 2 for n, edge in zip(SHAPE, (1.0, 0.8, 0.7), strict=True)) ** 0.5
     worst = (before["hd95_mm"]["mean"] * 6 + diagonal * 5) / 11
-    assert after["hd95_mm"]["mean"] == pytest.approx(worst)
+    assert after["hd95_mm"]["mean"] == pytest.approx(worst, abs=0.1)
 
 
 def test_without_anything_to_score_it_is_invalid_input(mounted: Container) -> None:

@@ -86,5 +86,40 @@ def test_a_stopped_evaluation_writes_no_scores(mounted: Container, monkeypatch: 
     assert ran.fields("finished")[0]["left"] == 2 and not (mounted.root / "output" / "report.json").exists()
 
 
+def test_being_asked_to_stop_while_scoring_ends_the_run(mounted: Container, monkeypatch: pytest.MonkeyPatch) -> None:
+    for case in "ab":
+        image(mounted.root / "input" / "cases" / f"{case}_0000.nii.gz")
+        label_map(mounted.root / "input" / "labels" / f"{case}.nii.gz")
+    from medmamba.evaluate import case as scoring
+
+    score = scoring.score_case
+
+    def stop(*anything: object) -> object:
+        signal.raise_signal(signal.SIGTERM)
+        return score(*anything)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(scoring, "score_case", stop)
+    ran = mounted()
+    assert ran.code == 6 and ran.fields("stop_asked") == [{"signal": "SIGTERM"}]
+    assert len(ran.fields("case_scored")) == 1 and not ran.fields("file_written")
+
+
+def test_label_maps_of_an_earlier_run_stand_for_no_case_of_this_one(mounted: Container) -> None:
+    """One case fails now, one is no input any more; both have references, and label maps in the output."""
+    inputs, output = mounted.root / "input", mounted.root / "output"
+    for seed, case in enumerate("abc"):
+        image(inputs / "cases" / f"{case}_0000.nii.gz", seed)
+        label_map(inputs / "labels" / f"{case}.nii.gz", seed)
+    assert mounted().code == 0
+    (inputs / "cases" / "a_0000.nii.gz").write_bytes(b"nothing")
+    (inputs / "cases" / "b_0000.nii.gz").unlink()
+    stand_in.CALLS.clear()
+    ran = mounted("--names-in-report")
+    assert ran.code == 6 and sorted(ran.faults) == ["no-prediction", "no-prediction", "not-gzip"]
+    assert len(ran.fields("case_scored")) == 1 and list(stand_in.CALLS[0]["predictions"]) == ["c.nii.gz"]
+    assert (output / "predictions" / "a.nii.gz").is_file()  # nothing is deleted
+    assert len(mounted("evaluate").fields("case_scored")) == 3  # what lies there is scored where that is asked
+
+
 def test_run_is_a_verb_of_the_same_table() -> None:
     assert BY_NAME["run"].func is run  # type: ignore[attr-defined]

@@ -33,9 +33,9 @@ a third of its step, and in the end the level is done."""
 _ATTEMPTS = 3
 """Reruns of the finest level with a higher weight before a folded field is smoothed instead."""
 _SMOOTHINGS = 20
-_LARGE, _SHARE = 500_000, 0.3
-"""A level of more voxels than these costs minutes, and little is left to do there: it gets this share of the
-iterations, and only for the similarity that was chosen."""
+_LARGE, _SHARE = 500_000, 0.2
+"""Of a level of more voxels than these each iteration takes long and little is left to do: it gets this share of them.
+With so many voxels noise is no matter either, and correlation by itself comes nearer to a known field than the mean."""
 ALSO = {"lncc": ("mind",), "mind": ("lncc",)}
 """Similarities that err in different places: the mean of their velocities is better than either."""
 _OF_ONE_CONTRAST = ("lncc", "mse")
@@ -138,8 +138,7 @@ def optimise(
     """Find the field that makes the moving image like the fixed one, and its inverse.
 
     Three levels, each with voxels twice as long as the next; the finest has at most 1.5 million voxels, the field in
-    between is interpolated. Where it has more than half a million, `settings.also` end one level before. The velocity
-    lives on every second voxel and is smoothed; Adam, the best iterate kept.
+    between is interpolated. The velocity lives on every second voxel and is smoothed; Adam, the best iterate kept.
 
     Parameters
     ----------
@@ -153,30 +152,30 @@ def optimise(
     """
     torch.manual_seed(settings.seed)
     levels = [level(sides, shape) for shape in shapes(sides)]
-    small = [at for at in levels if not _is_large(at.shape)] or levels[:1]
-    also = ALSO.get(settings.similarity, ()) if settings.also is None else settings.also
-    names = (settings.similarity, *also)
+    names = (settings.similarity, *_also(settings, levels[-1].shape))
     usual = REG_WEIGHT[settings.similarity]
     factor = (usual if settings.reg_weight is None else settings.reg_weight) / usual
     solutions: list[_Solution] = []
     for name in names:
         own = replace(settings, similarity=name, reg_weight=factor * REG_WEIGHT[name])
-        told = _told(progress, name, len(names) > 1)
-        if not solutions:
-            solutions.append(_solution(sides, own, levels, start, told))
-            continue
-        ways: list[Level] = small
+        ways: list[Level] = levels
         if name in _OF_ONE_CONTRAST and settings.similarity not in _OF_ONE_CONTRAST:
             seen = alike(sides, _map(solutions[0].motion, sides.fixed.shape[2:], settings))
-            ways = [] if seen is None else [level(seen, at.shape) for at in small]
+            ways = [] if seen is None else [level(seen, at.shape) for at in levels]
         if ways:
-            solutions.append(_solution(sides, own, ways, start, told))
-    motions = [resize(solution.motion, _controls(levels[-1].shape)) for solution in solutions]
-    motion = torch.stack(motions).mean(0)
+            solutions.append(_solution(sides, own, ways, start, _told(progress, name, len(names) > 1)))
+    motion = torch.stack([solution.motion for solution in solutions]).mean(0)
     losses = [curve for solution in solutions for curve in solution.losses]
     warnings = list(dict.fromkeys(warning for solution in solutions for warning in solution.warnings))
     motion, more = _smoothed(sides, settings, motion)
     return _finished(sides, settings, motion, losses, warnings + more)
+
+
+def _also(settings: Settings, finest: Shape) -> tuple[str, ...]:
+    if settings.also is not None:
+        return settings.also
+    alone = _is_large(finest) and settings.similarity in _OF_ONE_CONTRAST
+    return () if alone else ALSO.get(settings.similarity, ())
 
 
 @dataclass(frozen=True, eq=False)

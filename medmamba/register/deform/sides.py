@@ -35,12 +35,13 @@ class Settings:
     similarity: str = "lncc"
     """A name of `medmamba.register.similarity.BY_NAME`."""
     also: tuple[str, ...] | None = None
-    """Similarities whose own solutions are averaged with it; None: MIND with LNCC, LNCC with MIND, else nothing."""
+    """Similarities whose own solutions are averaged with it; None: MIND with LNCC where there
+    are not very many voxels, LNCC with MIND, else nothing."""
     reg_weight: float | None = None
     """How smooth the field must be: weight of the diffusion of the velocity (or displacement). Those of `also`
     change in proportion."""
     iterations: int = 50
-    """Of the instance optimisation, on each level; on levels of very many voxels a third of them."""
+    """Of the instance optimisation, on each level; on levels of very many voxels a fifth of them."""
     diffeomorphic: bool = True
     """Optimise a stationary velocity, whose map can be inverted; else the displacement itself."""
     symmetric: bool = True

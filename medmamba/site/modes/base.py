@@ -62,6 +62,11 @@ class Mode(ABC):
     def target(self, case: str) -> Path:
         """The file that a case's label map is written to."""
 
+    @property
+    def summaries(self) -> tuple[Path, ...]:
+        """What is written of all cases together once they are predicted; of an earlier run it no longer holds."""
+        return ()
+
     def steps(self) -> tuple[str, ...]:
         """The verbs that `run` stands for with these inputs."""
         return ("infer",)

@@ -71,6 +71,11 @@ class Native(Mode):
         return ("infer", "evaluate", "report") if self.has_references else ("infer", "report")
 
     @property
+    def summaries(self) -> tuple[Path, ...]:
+        """The two reports."""
+        return self.results, self.page
+
+    @property
     def has_references(self) -> bool:
         """Whether somebody put labels there; an empty folder is none."""
         return self.references.is_dir() and bool(visible(self.references))

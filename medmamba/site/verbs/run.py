@@ -14,10 +14,14 @@ def run(session: Session, verbs: Mapping[str, Verb]) -> ExitCode:
     Cases that failed do not keep the others from being scored; being asked to stop does.
     """
     worst = ExitCode.OK
-    for step in session.begin().steps():
+    mode = session.begin()
+    for step in mode.steps():
         code = verbs[step](session)
         worst = max(worst, code)
         stopped = session.stopped or (session.counts is not None and session.counts.left)
+        if step == "infer" and session.counts is not None and session.counts.written:
+            for file in mode.summaries:  # of an earlier run: the label maps are others now
+                file.unlink(missing_ok=True)
         if code not in (ExitCode.OK, ExitCode.SOME_FAILED) or stopped:
             break
     return worst

@@ -26,6 +26,16 @@ def test_labels_are_scored_where_they_are(mounted: Container) -> None:
     assert ran.fields("finished")[0]["written"] == 3
 
 
+def test_reports_of_an_earlier_run_do_not_outlive_its_label_maps(mounted: Container) -> None:
+    image(mounted.root / "input" / "cases" / "a_0000.nii.gz")
+    (mounted.root / "output").mkdir(exist_ok=True)
+    for name in ("report.json", "report.html"):
+        (mounted.root / "output" / name).write_text("old")
+    label_map(mounted.root / "input" / "labels" / "a.nii.gz", values=(0, 9))  # nothing can be scored
+    assert mounted().code == 3
+    assert files(mounted.root / "output") == ["log.jsonl", "predictions/a.nii.gz", "run.json"]
+
+
 def test_a_failed_case_is_scored_as_worst(mounted: Container) -> None:
     for seed, case in enumerate("abcdef"):
         path = image(mounted.root / "input" / "cases" / f"{case}_0000.nii.gz", seed)

@@ -38,7 +38,8 @@ def test_a_place_that_takes_no_files_is_said_before_training(tmp_path: Path) -> 
 
 
 def _plans(workplace: Path, name: str) -> dict[str, Any]:
-    (file,) = (workplace / "results").glob(f"Dataset{PLAIN}_*/*__nnUNetPlans_{name}__3d_fullres/plans.json")
+    trained = f"nnUNetTrainerUMambaBot__nnUNetPlans_{name}__3d_fullres"  # stock trainers of other tests lie beside it
+    (file,) = (workplace / "results").glob(f"Dataset{PLAIN}_*/{trained}/plans.json")
     content: dict[str, Any] = json.loads(file.read_text())["configurations"]["3d_fullres"]
     return content
 

@@ -1,6 +1,5 @@
 """medmamba compare: what medmamba evaluate wrote, of two or more methods on the same cases."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -70,20 +69,27 @@ def compare(
     With --twins the network and its twins are trained alike, as far as they are not yet, and what the scan adds on the
     held-out cases of the folds is tested; --out (default medmamba_twins) gets the scores of all of them.
     """
+    from medmamba.errors import ConfigError
+    from medmamba.evaluate.compare import MEASURES
+
+    if (twins and methods) or (not twins and (dataset or net)):
+        raise ConfigError("Evaluations and a network are two comparisons.", "Give folders, or --twins with --net.")
+    measures = measure or MEASURES
     if twins:
         training = {"preset": preset, "configuration": config, "epochs": epochs, "iterations": iterations}
-        found = _of_twins(dataset, net, twin, folds, out, data_root, {**training, "device": device, "seed": seed})
+        training |= {"device": device, "seed": seed}
+        wanted = {"twins": twin or ("conv",), "measures": measures, "most": most} | ({"out": out} if out else {})
+        found = _of_twins(dataset, net, folds, data_root, training, wanted)
         if as_json:
             print_json(found.as_json())
         else:
             _show_twins(found)
         return
-    from medmamba.evaluate.compare import MEASURES
     from medmamba.evaluate.compare import compare as run
     from medmamba.evaluate.runs import read_method
     from medmamba.files import writable, write_json
 
-    comparison = run([read_method(text) for text in methods or ()], measure or MEASURES, most)
+    comparison = run([read_method(text) for text in methods or ()], measures, most)
     content = comparison.as_json()
     if out is not None:
         with writable(out):
@@ -99,11 +105,10 @@ def compare(
 def _of_twins(
     dataset: str | None,
     net: str | None,
-    twin: list[str] | None,
     folds: str,
-    out: Path | None,
     data_root: Path | None,
     training: dict[str, Any],
+    wanted: dict[str, Any],
 ) -> "Outcome":
     """Train and compare, with a bar for each training."""
     from medmamba.data.find import dataset_id
@@ -122,12 +127,13 @@ def _of_twins(
 
     from .progress import training_bar
 
-    wanted = TwinOptions(TrainOptions(network=net, **training), parse_folds(folds), twin or ("conv",))
-    if out is not None:
-        wanted = replace(wanted, out=out)
     with training_bar() as bar:
-        tell = lambda who, what: bar.message(f"{who}, {what}")  # noqa: E731
-        return run(number, wanted, tell, [bar, HistoryFile(bar.message)])
+
+        def tell(who: str, what: str) -> None:
+            bar.message(f"{who}, {what}")
+
+        chosen = TwinOptions(TrainOptions(network=net, **training), parse_folds(folds), **wanted)
+        return run(number, chosen, tell, [bar, HistoryFile(bar.message)])
 
 
 def _show_twins(found: "Outcome") -> None:

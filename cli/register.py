@@ -38,7 +38,7 @@ Sim = Annotated[
     Literal["auto", "lncc", "mse", "nmi", "mind"],
     typer.Option(help="Similarity; auto: by the images' contrasts.", rich_help_panel=_DEFORM),
 ]
-Iterations = Annotated[int, typer.Option(help="Of the optimisation, on each level.", rich_help_panel=_DEFORM)]
+Iterations = Annotated[int, typer.Option(help="On each level; of very large ones a fifth.", rich_help_panel=_DEFORM)]
 IoLabels = Annotated[
     bool,
     typer.Option("--io-labels", help="Segmentations and points guide, not only measure.", rich_help_panel=_DEFORM),

@@ -34,6 +34,9 @@ class TwinOptions:
     """Of `medmamba.nnunet.presets.TWINS`."""
     out: Path = Path("medmamba_twins")
     """Folder for NAME/fold_K/metrics.json of each, and twins.json."""
+    measures: Sequence[str] = ("dice", "nsd", "hd95_mm")
+    most: int = 10
+    """As for `medmamba.evaluate.compare.compare`."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,8 @@ def run(dataset_id: int, options: TwinOptions, announce: Announce, watchers: "Se
             epochs += _seconds(folder)
         methods[who] = Method(who, tuple(runs))
         seconds[who] = statistics.median(epochs) if epochs else 0.0
-    compared = {twin: compare([methods[twin], methods[SCAN]]) for twin in options.twins}
+    pairs = {twin: [methods[twin], methods[SCAN]] for twin in options.twins}
+    compared = {twin: compare(pair, options.measures, options.most) for twin, pair in pairs.items()}
     outcome = Outcome(compared, seconds, options.out / FILE)
     with writable(outcome.file):
         write_json(outcome.file, outcome.as_json())

@@ -43,3 +43,9 @@ def test_a_place_that_takes_no_file_is_a_sentence(run: Any, scores: tuple[Path, 
     (tmp_path / "taken").touch()
     result = run("compare", *scores[:2], "--out", tmp_path / "taken")
     assert result.exit_code == 3 and "taken could not be written" in result.stderr, result.output
+
+
+def test_evaluations_and_a_network_do_not_go_together(run: Any, scores: tuple[Path, ...]) -> None:
+    for words in ((*scores[:2], "--twins"), ("--dataset", "Hippocampus", "--net", "segmamba")):
+        result = run("compare", *words)
+        assert result.exit_code == 2 and "two comparisons" in result.stderr

@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from medmamba.register.deform import instance
 from medmamba.register.deform.fields import exponential, sample
 from medmamba.register.deform.instance import optimise
 from medmamba.register.deform.sides import Settings, Sides
@@ -43,6 +44,19 @@ def test_lncc_does_not_follow_mind_where_no_contrast_tells_the_other():
     both = optimise(unrelated, settings, progress=lambda *told: stages.append(told[0]))
     assert {stage.split(",")[0] for stage in stages} == {"mind"}
     assert torch.equal(both.displacement, optimise(unrelated, replace(settings, also=())).displacement)
+
+
+@pytest.mark.parametrize(
+    ("large", "similarities", "iterations"), [(10**9, ["lncc", "mind"], 10), (1, ["level 3 of 3"], 2)]
+)
+def test_very_large_grids_get_one_similarity_and_fewer_iterations(monkeypatch, large, similarities, iterations):
+    monkeypatch.setattr(instance, "_LARGE", large)
+    sides, _ = known((40, 42, 44))
+    told = []
+    optimise(sides, Settings(iterations=10), progress=lambda *what: told.append(what))
+    finest = [(where, of) for where, _, of, _ in told if "level 3 of 3" in where]
+    assert list(dict.fromkeys(where.split(",")[0] for where, _ in finest)) == similarities
+    assert {of for _, of in finest} == {iterations}
 
 
 @pytest.mark.parametrize("options", [{"symmetric": False}, {"diffeomorphic": False}])

@@ -103,7 +103,16 @@ def _shrunk(inside: Tensor) -> Tensor:
 
     Otherwise a network would learn to lay the edges of the fields of view on each other.
     """
-    return (-F.max_pool3d(-inside, 2 * _NEIGHBOURS + 1, 1, _NEIGHBOURS) > _KNOWN).to(inside.dtype)
+    return (-_widest(-inside, _NEIGHBOURS) > _KNOWN).to(inside.dtype)
+
+
+def _widest(image: Tensor, reach: int) -> Tensor:
+    """The largest value within `reach` voxels along each axis: axis by axis, a tenth of the time of one box."""
+    for axis in range(3):
+        kernel, padding = [1] * 3, [0] * 3
+        kernel[axis], padding[axis] = 2 * reach + 1, reach
+        image = F.max_pool3d(image, kernel, 1, padding)
+    return image
 
 
 def _each(name: str, fixed: Tensor, warped: Tensor, mask: Tensor | None) -> Tensor:
@@ -116,8 +125,7 @@ def _each(name: str, fixed: Tensor, warped: Tensor, mask: Tensor | None) -> Tens
 def _near(soft: Tensor) -> Tensor:
     """`label_map` with -1 for what is far from every label: else nearly all voxels of the background would be that."""
     found = label_map(soft)
-    thick = F.max_pool3d((found > 0).float()[:, None], 2 * _RING + 1, 1, _RING)[:, 0]
-    return found.where(thick > 0, -1)
+    return found.where(_widest((found > 0).float()[:, None], _RING)[:, 0] > 0, -1)
 
 
 def label_map(soft: Tensor) -> Tensor:

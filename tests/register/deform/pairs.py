@@ -2,7 +2,8 @@
 
 import torch
 
-from medmamba.register.deform.fields import exponential, sample, smooth
+from medmamba.blocks.separable import smooth
+from medmamba.register.deform.fields import exponential, sample
 from medmamba.register.deform.sides import Sides
 
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from .screen import console
@@ -66,7 +67,7 @@ class TrainingBar(Watcher):
         """Keep the epoch's figures in view, or print them."""
         self._pace.epoch(report)
         self._note()
-        scores = f"validation {report.val_loss:.3f}  Dice {report.mean_dice:.3f}"
+        scores = f"validation {report.val_loss:.3f}  {_score(report)}"
         self._last = f"epoch {report.epoch}: loss {report.train_loss:.3f}  {scores}  {report.seconds:.1f} s"
         if not self._screen.is_terminal:
             speed = f"{self._speed()}  {report.seconds:.1f} s, {clock(self._left())} left"
@@ -124,6 +125,13 @@ class TrainingBar(Watcher):
         line.add_row(ProgressBar(total=self._epochs, completed=done, width=width), Text(times))
         lines = (text for text in (self._status, self._last) if text)
         return Group(line, *(Text(text, no_wrap=True, overflow="ellipsis") for text in lines))
+
+
+def _score(report: "EpochReport") -> str:
+    """Dice, or the similarity of images that have no labels."""
+    if "similarity" in report.figures and not isfinite(report.mean_dice):
+        return f"similarity {report.figures['similarity']:.3f}"
+    return f"Dice {report.mean_dice:.3f}"
 
 
 @contextmanager

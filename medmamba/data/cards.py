@@ -112,6 +112,8 @@ class Card(BaseModel):
         for place, layout in enumerate(self.layout):
             self._check_layout(layout, f"layout.{place}")
         self._check_tolerances()
+        if self.pairs and (unknown := set(self.pairs.ignore_labels) - set(self.labels)):
+            raise wrong("pairs.ignore_labels", f"ignore_labels names labels that do not exist: {sorted(unknown)}")
         if self.group and (not _is_expression(self.group) or re.compile(self.group).groups != 1):
             raise wrong("group", f"{self.group!r} is no regular expression with one group")
         if unknown := set(self.sure) - set(type(self).model_fields):

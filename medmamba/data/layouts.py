@@ -156,7 +156,7 @@ class Layout(BaseModel):
 
 
 class Pairs(BaseModel):
-    """Which images are registered to each other (pairs.csv)."""
+    """Which images are registered to each other (pairs.csv, and `registration` in dataset.json)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -171,6 +171,8 @@ class Pairs(BaseModel):
     """Channel name; without it the first channel."""
     moving_channel: str = ""
     """Channel name; without it the first channel (consecutive, match) or the second (channels)."""
+    ignore_labels: Patterns = ()
+    """Names of labels whose overlap does not count."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "Pairs":

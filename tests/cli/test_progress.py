@@ -1,7 +1,9 @@
 """The training display on a terminal of its own and without one."""
 
 import io
+import math
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -62,6 +64,14 @@ def test_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     assert last[2].startswith("epoch 2: loss 0.125  validation 0.250  Dice 0.500  10.0 s")
     assert last[3] == "after the end"
     assert text(console).count("layer [3, 3]") == 1
+
+
+def test_images_without_labels_have_a_similarity_instead_of_dice() -> None:
+    console = screen(terminal=False)
+    bar = TrainingBar(console)
+    bar.start(TRAINER)
+    bar.epoch(TRAINER, replace(epoch(2), mean_dice=math.nan, dice=(), figures={"similarity": 0.375}))
+    assert "validation 0.250  similarity 0.375  " in text(console)
 
 
 @pytest.mark.parametrize("width", [20, 60])

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
+from skimage.filters import threshold_otsu
 
 from ...errors import DataError
 from ..prepare.pictures import is_picture, read
@@ -55,6 +56,15 @@ def look(paths: Sequence[Path]) -> Looks:
         spacing=tuple(float(part) for part in spacing),
         shape=tuple(int(part) for part in shape),
     )
+
+
+def seen_above(paths: Sequence[Path]) -> float:
+    """The brightness above which volumes show something: halfway to the body in CT, else the lowest by Otsu."""
+    images = [sitk.GetArrayFromImage(_read(path)) for path in paths]
+    if min(float(image.min()) for image in images) < _CT_AIR:
+        return _CT_AIR
+    found = [float(threshold_otsu(image)) if np.ptp(image) else float(image.flat[0]) for image in images]
+    return float(f"{min(found):.4g}")
 
 
 def label_values(paths: Sequence[Path]) -> list[int]:

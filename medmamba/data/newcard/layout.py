@@ -44,17 +44,39 @@ class Guess:
         return "{label}" in self.label
 
 
+def guess_images(files: Sequence[str]) -> Guess:
+    """The most likely patterns of images without labels: the files of one folder, or of one folder a case.
+
+    The label's pattern is that of the first image. DataError when there is no image.
+    """
+    known = [file for file in _images(files) if not speaks_of_labels(file)]
+    if found := _case_folders(known, labelled=False):
+        return found
+    families = [family for folder, names in _by_folder(known).items() for family in _families(folder, names)]
+    if not families:
+        raise DataError(
+            "The folder's images are labels by their names, or of several kinds.", "Which files are images?"
+        )
+    best = max(families, key=lambda kind: (not _TEST.search(kind.folder), len(kind.cases) * len(kind.ends)))
+    return Guess(best.patterns, best.patterns[0], _test_folder(best, families), cases=len(best.cases))
+
+
+def _images(files: Sequence[str]) -> list[str]:
+    if known := [file for file in files if _ending(file)]:
+        return known
+    raise DataError("The folder holds no image.", f"Looked for files ending in {', '.join(_ENDINGS)}.")
+
+
 def guess(files: Sequence[str]) -> Guess:
     """The most likely patterns for the paths (relative, "/") of a folder. DataError when no image has a label."""
-    known = [file for file in files if _ending(file)]
-    if not known:
-        raise DataError("The folder holds no image.", f"Looked for files ending in {', '.join(_ENDINGS)}.")
+    known = _images(files)
     for attempt in (_case_folders, _twin_folders):
         if found := attempt(known):
             return found
     raise DataError(
         "The folder holds images, but no label was found for them by name.",
-        "Labels belong into a folder beside the images (images, labels) or beside each image (x.nii.gz, x_seg.nii.gz).",
+        "Labels belong into a folder beside the images (images, labels) or beside each image (x.nii.gz, x_seg.nii.gz). "
+        "To train a registration network without labels, use --images-only.",
     )
 
 
@@ -67,9 +89,9 @@ def speaks_of_labels(text: str) -> bool:
     return bool(_LABEL.search(text) or _LABEL_START.search(text))
 
 
-def _case_folders(files: Sequence[str]) -> Guess | None:
+def _case_folders(files: Sequence[str], labelled: bool = True) -> Guess | None:
     """One folder a case: cases/P1/{t1.nii.gz, seg.nii.gz}, with or without the folder's name in the files' names."""
-    depth = max(len(PurePosixPath(file).parts) for file in files)
+    depth = max((len(PurePosixPath(file).parts) for file in files), default=0)
     for level in range(depth - 1):
         roles: dict[tuple[str, str], dict[str, set[str]]] = {}
         for file in files:
@@ -83,15 +105,20 @@ def _case_folders(files: Sequence[str]) -> Guess | None:
             common = [
                 role for role, count in Counter(r for f in folders for r in f).items() if count > _MOST * len(folders)
             ]
-            if len(folders) > 1 and len(common) > 1 and (found := _from_roles(above, common, folders)):
+            enough = len(folders) > 1 and len(common) > labelled
+            if enough and (found := _from_roles(above, common, folders, labelled)):
                 return found
     return None
 
 
-def _from_roles(above: str, common: Sequence[str], folders: Sequence[dict[str, set[str]]]) -> Guess | None:
+def _from_roles(
+    above: str, common: Sequence[str], folders: Sequence[dict[str, set[str]]], labelled: bool
+) -> Guess | None:
     prefix = f"{above}/{{case}}/".removeprefix("/")
     labels = [role for role in common if speaks_of_labels(role.replace("{case}", ""))]
     images = sorted(role for role in common if role not in labels)
+    if not labelled:
+        labels = images[:1]
     if not labels or not images or len({_ending(role) for role in images}) > 1:
         return None
     if clip := _frames(prefix, images, labels, len(folders)):
@@ -121,11 +148,7 @@ def _frames(prefix: str, images: Sequence[str], labels: Sequence[str], cases: in
 
 def _twin_folders(files: Sequence[str]) -> Guess | None:
     """Images in one folder and labels in another, or both in one, told apart by the ends of their names."""
-    folders: dict[str, list[str]] = {}
-    for file in files:
-        path = PurePosixPath(file)
-        folders.setdefault("" if str(path.parent) == "." else f"{path.parent}/", []).append(path.name)
-    families = [family for folder, names in folders.items() for family in _families(folder, names)]
+    families = [family for folder, names in _by_folder(files).items() for family in _families(folder, names)]
     best: tuple[tuple[int, bool], Guess] | None = None
     for images, label in permutations(families, 2):
         if not label.is_label or images.is_label or _TEST.search(images.folder):
@@ -141,6 +164,15 @@ def _twin_folders(files: Sequence[str]) -> Guess | None:
             found = Guess(images.patterns, label.patterns[0], test, "".join(test_label), where, len(shared))
             best = (score, found)
     return best[1] if best else None
+
+
+def _by_folder(files: Sequence[str]) -> dict[str, list[str]]:
+    """Folder, "" or with "/" at its end -> names of its files."""
+    folders: dict[str, list[str]] = {}
+    for file in files:
+        path = PurePosixPath(file)
+        folders.setdefault("" if str(path.parent) == "." else f"{path.parent}/", []).append(path.name)
+    return folders
 
 
 @dataclass(frozen=True)

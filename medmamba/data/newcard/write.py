@@ -14,8 +14,8 @@ from ..find import on_disk
 from ..folders import Folders
 from ..prepare.files import expression, files_below
 from ..prepare.pictures import is_picture
-from .content import Looks, label_values, look
-from .layout import Guess, guess
+from .content import Looks, label_values, look, seen_above
+from .layout import Guess, guess, guess_images
 
 _LOOKED_AT = 20
 """Files that are opened; of labels all are, up to ten times as many."""
@@ -24,12 +24,20 @@ _WITHOUT_MARK = {"name", "id", "id_origin", "task", "title", "file_ending", "rea
 
 
 def write_card(
-    source: Path, folders: Folders, name: str | None = None, out: Path | None = None, number: int | None = None
+    source: Path,
+    folders: Folders,
+    name: str | None = None,
+    out: Path | None = None,
+    number: int | None = None,
+    images_only: bool = False,
 ) -> Path:
     """Write the card of the dataset in a folder and return its file, `out` or ./NAME.toml.
 
     It knows nnU-Net's raw layout, the Decathlon's, a folder a case, and images and labels in twin folders, volumes or
-    2-D pictures. DataError when the folder holds no images with labels, or the card's file is there already;
+    2-D pictures. `images_only`: volumes without labels, to train a registration network on; nnU-Net wants a label map
+    beside each image, so what is brighter than the background becomes the label "seen", which nothing is trained for.
+
+    DataError when the folder holds no images with labels, or the card's file is there already;
     ConfigError when the file's name and the dataset's differ.
     """
     source = source.expanduser().absolute()
@@ -41,7 +49,7 @@ def write_card(
         raise ConfigError(f"{out} is no place for the card {name}.", f"Call it {name}.toml.")
     if out.exists():
         raise DataError(f"{out} is there already.", "Remove it or choose another --name or --out.")
-    draft = _draft(source)
+    draft = _images_alone(source) if images_only else _draft(source)
     with replacing(out) as temporary:
         temporary.write_text(_text(name, number or _free_number(source.name, folders), draft), encoding="utf-8")
         read_card(temporary)
@@ -73,7 +81,8 @@ class _Draft:
     raw_labels: dict[str, int] = field(default_factory=dict)
     regions: dict[str, list[int]] = field(default_factory=dict)
     order: list[int] = field(default_factory=list)
-    threshold: int = 0
+    threshold: float = 0
+    pairs: dict[str, Any] = field(default_factory=dict)
     training: int = 1
     test: int = 0
     extra: dict[str, str] = field(default_factory=dict)
@@ -81,8 +90,7 @@ class _Draft:
 
 
 def _draft(source: Path) -> _Draft:
-    files = files_below(source)
-    said = read_json(source / "dataset.json") if (source / "dataset.json").is_file() else {}
+    files, said = files_below(source), _said(source)
     found = _nnunet_raw(files, said) or guess(files)
     where = (("case", found.where),) if found.where else ()
     paths = [_matching(pattern, files, source, where) for pattern in found.images]
@@ -96,8 +104,30 @@ def _draft(source: Path) -> _Draft:
         draft.labels |= {label: value for value, label in enumerate(sorted(names), start=1)}
     else:
         _set_labels(draft, labels[: 10 * _LOOKED_AT], said)
-    draft.training = max(found.cases, 1)
-    draft.test = len(_matching(found.test_images[0], files, source)) if found.test_images else 0
+    return _counted(draft, files, source, said)
+
+
+def _images_alone(source: Path) -> _Draft:
+    files, said = files_below(source), _said(source)
+    found = guess_images(files)
+    paths = _matching(found.images[0], files, source)[:_LOOKED_AT]
+    looks = look(paths)
+    if looks.flat or looks.is_4d:
+        raise DataError(f"{paths[0]} is no 3-D volume.", "Registration is trained on volumes, one file a channel.")
+    labels = {"background": 0, "seen": 1}
+    draft = _Draft(found, looks, _channels(found, looks, said), labels, "binary", threshold=seen_above(paths))
+    draft.pairs = {"rule": "consecutive" if len(found.images) == 1 else "channels", "ignore_labels": ["seen"]}
+    return _counted(draft, files, source, said)
+
+
+def _said(source: Path) -> dict[str, Any]:
+    return read_json(source / "dataset.json") if (source / "dataset.json").is_file() else {}
+
+
+def _counted(draft: _Draft, files: list[str], source: Path, said: Mapping[str, Any]) -> _Draft:
+    tests = draft.guess.test_images
+    draft.training = max(draft.guess.cases, 1)
+    draft.test = len(_matching(tests[0], files, source)) if tests else 0
     draft.extra = {key: str(said[key]) for key in ("licence", "license", "reference") if said.get(key)}
     draft.extra |= {"reader": reader} if (reader := said.get("overwrite_image_reader_writer")) else {}
     return draft
@@ -185,7 +215,7 @@ def _text(name: str, number: int, draft: _Draft) -> str:
         "name": name,
         "id": number,
         "id_origin": "medmamba",
-        **({"task": "video segmentation"} if draft.guess.clip else {}),
+        **({"task": "registration"} if draft.pairs else {"task": "video segmentation"} if draft.guess.clip else {}),
         "title": f"{name}: {', '.join(key for key in draft.labels if key != 'background')}"[:100],
         "home": draft.extra.get("reference", "unknown"),
         "licence": draft.extra.get("licence", draft.extra.get("license", "unknown")),
@@ -198,8 +228,12 @@ def _text(name: str, number: int, draft: _Draft) -> str:
     top |= {"spacing": list(draft.looks.spacing)} if draft.looks.spacing else {}
     top |= {"shape": list(draft.looks.shape)}
     top["traps"] = ["Guessed from the files' names and contents: confirm channels, label values and their meaning."]
+    if draft.pairs:
+        top["traps"] = [
+            "There are no labels: `seen` is what is brighter than the threshold. Train with --preset unlabelled."
+        ]
     marks = [*(key for key in top if key not in _WITHOUT_MARK)]
-    marks += ["labels", "cases", "layout", *(key for key in ("raw_labels", "regions") if getattr(draft, key))]
+    marks += ["labels", "cases", "layout", *(key for key in ("raw_labels", "regions", "pairs") if getattr(draft, key))]
     tables: dict[str, Mapping[str, Any]] = {
         "labels": draft.labels,
         "raw_labels": draft.raw_labels,
@@ -212,6 +246,7 @@ def _text(name: str, number: int, draft: _Draft) -> str:
         lines += ["", f"[{title}]", *_lines(content)] if content else []
     for layout in _layouts(draft):
         lines += ["", "[[layout]]", *_lines(layout)]
+    lines += ["", "[pairs]", *_lines(draft.pairs)] if draft.pairs else []
     return "\n".join([*lines, "", "[sure]", *_lines(dict.fromkeys(marks, "unverified"))]) + "\n"
 
 

@@ -30,7 +30,8 @@ def write_lists(folder: Path, card: Card, cases: Sequence[Found]) -> None:
     texts[PAIRS] = _pairs_table(cases, card) if card.pairs else ""
     clips = {case.name: [path.name for path in case.images[0]] for case in cases if case.layout.kind == "clip"}
     texts["clips.json"] = _json({"temporal_axis": 0, "frame_rate": None, "frames": clips}) if clips else ""
-    texts["dataset.json"] = _json(dataset_json(card, sum(case.layout.trained_on for case in cases)))
+    content = dataset_json(card, sum(case.layout.trained_on for case in cases))
+    texts["dataset.json"] = _json(content | ({"registration": registration(cases, card)} if card.pairs else {}))
     for name, text in texts.items():
         path = folder / name
         if not text:
@@ -62,6 +63,31 @@ def dataset_json(card: Card, training: int) -> dict[str, Any]:
         "licence": card.licence,
     }
     return content | described
+
+
+def registration(cases: Sequence[Found], card: Card) -> dict[str, Any]:
+    """The `registration` table of dataset.json: which training images are registered to which, by the card's rule."""
+    rule = card.pairs
+    assert rule is not None
+    listed = {
+        split: [
+            {"fixed": fixed, "moving": moving}
+            for fixed, moving, _ in _pairs(
+                [c.name for c in cases if c.layout.split == split and c.layout.trained_on], card
+            )
+        ]
+        for split in ("training", "validation")
+    }
+    kind = {"channels": "intra", "consecutive": "inter", "match": "list"}[rule.rule]
+    table: dict[str, Any] = {"pairing": kind}
+    table["fixed_channel"], table["moving_channel"] = _channels(card)
+    if kind == "list":
+        table["pairs_train"] = [*listed["training"], *listed["validation"]]
+    if kind != "intra" and listed["validation"]:
+        table["pairs_val"] = listed["validation"]
+    if rule.ignore_labels:
+        table["ignore_labels"] = [card.labels[name] for name in rule.ignore_labels]
+    return table
 
 
 def splits(cases: Sequence[Found], card: Card) -> list[dict[str, list[str]]]:
@@ -111,12 +137,7 @@ def _pairs(names: Sequence[str], card: Card) -> Iterator[tuple[str, str, tuple[i
     """Case names of fixed and moving, and their channels."""
     rule = card.pairs
     assert rule is not None
-    second = min(1, len(card.channels) - 1) if rule.rule == "channels" else 0
-    channels = tuple(
-        card.channels.index(name) if name else default
-        for name, default in ((rule.fixed_channel, 0), (rule.moving_channel, second))
-    )
-    both = (channels[0], channels[1])
+    both = _channels(card)
     if rule.rule == "channels":
         yield from ((name, name, both) for name in names)
     elif rule.rule == "consecutive":
@@ -126,6 +147,15 @@ def _pairs(names: Sequence[str], card: Card) -> Iterator[tuple[str, str, tuple[i
             {hit[1]: name for name in names if (hit := re.search(text, name))} for text in (rule.fixed, rule.moving)
         )
         yield from ((fixed[part], moving[part], both) for part in fixed if part in moving)
+
+
+def _channels(card: Card) -> tuple[int, int]:
+    """The places of the fixed and the moving image's channel."""
+    rule = card.pairs
+    assert rule is not None
+    second = min(1, len(card.channels) - 1) if rule.rule == "channels" else 0
+    fixed = card.channels.index(rule.fixed_channel) if rule.fixed_channel else 0
+    return fixed, card.channels.index(rule.moving_channel) if rule.moving_channel else second
 
 
 def expected(card: Card, cases: Sequence[Found]) -> Mapping[str, tuple[int, int]]:

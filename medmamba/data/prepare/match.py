@@ -159,8 +159,10 @@ class _Parts:
         for place, pattern in enumerate(layout.label):
             if layout.label_kind == "masks":
                 labels += [(label, file) for label, _, file in self.slots.get(("label", place), [])]
-            else:
-                labels += [("", file) for file in self._files("label", place, pattern, values, layout, lacking)]
+            else:  # an image may be its own label: what is bright in it
+                image = pattern in layout.images
+                kind, at = ("image", layout.images.index(pattern)) if image else ("label", place)
+                labels += [("", file) for file in self._files(kind, at, pattern, values, layout, lacking)]
         if labels:
             problems += lacking
         elif layout.trained_on:

@@ -39,6 +39,7 @@ class EpochReport:
     val_loss: float
     dice: tuple[float, ...]
     mean_dice: float
+    """NaN where a registration network is trained on images that have no labels."""
     learning_rate: float
     seconds: float
     precision: str = ""

@@ -1,5 +1,6 @@
 """nnU-Net's trainer for registration networks: pairs instead of patches, a warped image instead of a label map."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -186,6 +187,8 @@ class RegistrationTrainer(MedMambaTrainer):
         terms = _means([one["terms"] for one in outputs])
         figures |= {f"loss_{name}": value for name, value in terms.items()}
         similarity = -sum(weight * terms[name] for name, weight in self.objective.similarities.items())
+        if self.objective.similarities:
+            figures["similarity"] = similarity
         dice = [similarity]
         if self.pairing.labels:
             dice = _dice(np.sum([one["after"] for one in outputs], 0))
@@ -205,7 +208,8 @@ class RegistrationTrainer(MedMambaTrainer):
 
     def _report(self, seconds: float, waited: float) -> EpochReport:
         report = super()._report(seconds, waited)
-        return replace(report, mean_dice=self._figures.get("dice", report.mean_dice), figures=dict(self._figures))
+        dice = report.dice if self.pairing.labels else ()  # without labels nnU-Net's log has the similarity there
+        return replace(report, dice=dice, mean_dice=self._figures.get("dice", math.nan), figures=dict(self._figures))
 
     def perform_actual_validation(self, save_probabilities: bool = False) -> None:
         """Register the fold's validation pairs and score them, as `medmamba validate` does."""

@@ -13,6 +13,7 @@ from medmamba.data.newcard.layout import guess
 from medmamba.data.newcard.write import write_card
 from medmamba.data.prepare.run import Prepared, prepare
 from medmamba.errors import ConfigError, DataError
+from medmamba.nnunet.registration.pairing import read_pairing
 
 
 def volume(path: Path, values: Any = (0, 1, 2), shape: tuple[int, ...] = (4, 5, 6)) -> None:
@@ -146,3 +147,46 @@ def test_what_is_no_dataset(tmp_path: Path) -> None:
     sitk.WriteImage(sitk.GetImageFromArray(np.full((3, 3, 3), 0.5)), str(tmp_path / "in" / "labels" / "a.nii.gz"))
     with pytest.raises(DataError, match="holds fractions"):
         write_card(tmp_path / "in", places, out=tmp_path / "x.toml")
+
+
+@pytest.mark.parametrize(
+    ("image", "channels"),
+    [
+        ("{}.nii.gz", ["image"]),
+        ("scans/p{}_0000.nii.gz", ["image"]),
+        ("{0}/{0}_t{1}.nii.gz", ["t1", "t2"]),
+        ("imagesTr/{}_000{}.nii.gz", ["0000", "0001"]),
+    ],
+)
+def test_images_alone_become_a_dataset_for_registration(tmp_path: Path, image: str, channels: list[str]) -> None:
+    dark, bright = range(10), range(100, 120)
+    for case in ("01", "02", "13"):
+        for channel in range(len(channels)):
+            volume(tmp_path / "in" / image.format(case, channel + ("t1" in channels)), (*dark, *bright))
+    card, done = made(tmp_path, images_only=True)
+    assert card.task == "registration" and list(card.channels) == channels
+    assert (done.training, done.incomplete, done.extra) == (3, {}, [])
+    content = json.loads((done.folder / "dataset.json").read_text())
+    assert read_pairing(content).labels == {}
+    assert read_pairing(content).kind == ("inter" if len(channels) == 1 else "intra")
+    labels = sitk.GetArrayFromImage(sitk.ReadImage(str(next((done.folder / "labelsTr").iterdir()))))
+    seen = np.resize(np.array([*[0] * len(dark), *[1] * len(bright)]), labels.shape)
+    assert (labels == seen).all()
+
+
+def test_images_alone_leave_labels_and_test_images_apart(tmp_path: Path) -> None:
+    for case in ("a1", "a2"):
+        volume(tmp_path / "in" / "imagesTr" / f"{case}_0000.nii.gz", (-1000, 40))
+        volume(tmp_path / "in" / "labelsTr" / f"{case}.nii.gz")
+    for case in ("b1", "b2", "b3"):
+        volume(tmp_path / "in" / "imagesTs" / f"{case}_0000.nii.gz", (-1000, 40))
+    card, done = made(tmp_path, images_only=True)
+    assert (done.training, dict(done.counts)) == (2, {"training": (2, 2), "test": (3, 3)})
+    assert card.channels == ("CT",) and card.layout[0].threshold == -500
+
+
+@pytest.mark.parametrize("name", ["x.png", "labels/x.nii.gz"])
+def test_what_registration_cannot_be_trained_on_is_refused(tmp_path: Path, name: str) -> None:
+    (picture if name.endswith("png") else volume)(tmp_path / "in" / name)
+    with pytest.raises(DataError, match=r"no 3-D volume|labels by their names"):
+        made(tmp_path, images_only=True)

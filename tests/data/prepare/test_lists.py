@@ -5,8 +5,9 @@ import pytest
 
 from medmamba.data.cards import Card, card
 from medmamba.data.layouts import Layout
-from medmamba.data.prepare.lists import dataset_json, expected, splits, write_lists
+from medmamba.data.prepare.lists import dataset_json, expected, registration, splits, write_lists
 from medmamba.data.prepare.match import Found
+from medmamba.nnunet.registration.pairing import read_pairing
 
 
 def found(name: str, split: str = "training", **more: Any) -> Found:
@@ -47,6 +48,24 @@ def test_pairs_by_name_and_by_channel(tmp_path: Path) -> None:
     assert pairs(by_name, cases, tmp_path / "a")[1:] == ["training,imagesTr/1_MR_0000.nii.gz,imagesTr/1_CT_0000.nii.gz"]
     both = pairs(with_pairs("Prostate", rule="channels"), [found("x")], tmp_path / "b")
     assert both[1:] == ["training,imagesTr/x_0000.nii.gz,imagesTr/x_0001.nii.gz"]
+
+
+def test_the_trainer_reads_the_rule_from_dataset_json() -> None:
+    joined = {"split": "validation", "join": True}
+    cases = [found(name) for name in ("1_CT", "1_MR", "2_MR")] + [found(f"8_{kind}", **joined) for kind in ("CT", "MR")]
+    by_name = with_pairs("Hippocampus", rule="match", fixed="(.*)_MR", moving="(.*)_CT")
+    content = dataset_json(by_name, 5) | {"registration": registration(cases, by_name)}
+    read = read_pairing(content)
+    assert [(pair.fixed.case, pair.moving.case) for pair in read.train] == [("1_MR", "1_CT"), ("8_MR", "8_CT")]
+    assert [pair.fixed.case for pair in read.validation] == ["8_MR"] and len(read.labels) == 2
+    across = changed("Prostate", sure=card("Prostate").sure | {"pairs": "unverified"}, pairs={"rule": "channels"})
+    read = read_pairing(dataset_json(across, 1) | {"registration": registration([found("x")], across)})
+    assert (read.kind, read.fixed_channel, read.moving_channel) == ("intra", 0, 1)
+    one = {"rule": "consecutive", "fixed_channel": "ADC", "moving_channel": "ADC", "ignore_labels": ["TZ"]}
+    within = changed("Prostate", sure=across.sure, pairs=one)
+    read = read_pairing(dataset_json(within, 5) | {"registration": registration(cases, within)})
+    assert (read.kind, read.fixed_channel, read.moving_channel) == ("inter", 1, 1) and list(read.labels) == ["PZ"]
+    assert [pair.moving.case for pair in read.validation] == ["8_MR"]
 
 
 def test_groups_stay_together_and_each_case_is_validated_once() -> None:

@@ -76,6 +76,10 @@ def test_new_then_prepare(run: Any, tmp_path: Path) -> None:
     assert run("datasets", "prepare", "./Mine.toml", "--from", tmp_path / "in").exit_code == 0
     assert (tmp_path / "medmamba_data" / "nnUNet_raw" / "Dataset777_Mine" / "dataset.json").is_file()
     assert run("datasets", "new", "--from", tmp_path / "in", "--name", "Mine").exit_code == 4
+    bare = ("datasets", "new", "--from", tmp_path / "in" / "images", "--name", "Bare")
+    assert "--images-only" in run(*bare).stderr
+    assert run(*bare, "--images-only").exit_code == 0
+    assert 'task = "registration"' in (tmp_path / "Bare.toml").read_text()
 
 
 def test_clips(run: Any, tmp_path: Path) -> None:

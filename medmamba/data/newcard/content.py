@@ -60,11 +60,15 @@ def look(paths: Sequence[Path]) -> Looks:
 
 def seen_above(paths: Sequence[Path]) -> float:
     """The brightness above which volumes show something: halfway to the body in CT, else the lowest by Otsu."""
-    images = [sitk.GetArrayFromImage(_read(path)) for path in paths]
-    if min(float(image.min()) for image in images) < _CT_AIR:
-        return _CT_AIR
-    found = [float(threshold_otsu(image)) if np.ptp(image) else float(image.flat[0]) for image in images]
-    return float(f"{min(found):.4g}")
+    found = []
+    for path in paths:
+        values = sitk.GetArrayFromImage(_read(path)).ravel()
+        values = values[np.isfinite(values)]
+        if values.size and values.min() < _CT_AIR:
+            return _CT_AIR
+        if values.size and np.ptp(values):
+            found.append(float(threshold_otsu(values)))
+    return float(f"{min(found, default=0):.4g}")
 
 
 def label_values(paths: Sequence[Path]) -> list[int]:

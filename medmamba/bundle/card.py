@@ -32,6 +32,7 @@ class Registration(BaseModel):
     modalities: list[Literal["ct", "mri"]] = Field(min_length=2, max_length=2)
     """Of the fixed and of the moving image."""
     passes: int = Field(ge=1, le=8)
+    smoothing: float = Field(0.0, ge=0, le=10, allow_inf_nan=False)
     features: bool
     labels: dict[Name, LabelValue]
 

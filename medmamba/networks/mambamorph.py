@@ -17,7 +17,6 @@ from ..blocks.conv3d import Conv3d
 from ..blocks.dims import check_divisible, upsample_linear
 from ..blocks.mixers import set_stochastic_shuffle
 from ..blocks.pyramid import MixerPyramid
-from ..blocks.separable import smooth
 from ..blocks.warp import integrate, warp
 from ..errors import ConfigError
 from .originals import only
@@ -114,8 +113,6 @@ class MambaMorph(nn.Module):
     diffeomorphic: the head's output is a velocity, integrated in `integration_steps` squarings; else the displacement.
     symmetric: also run the pair the other way round and give the mean of the velocity and the other one's negative, so
     that swapping the images turns the velocity round and the inverse map is exact; the extractor runs once an image.
-    velocity_smoothing: standard deviation, in voxels, of a Gaussian over the head's output, as in log-domain demons
-    (Vercauteren et al. 2008): what moves single voxels alone is noise. 0 leaves it as it is.
     strides: accepted because nnU-Net reads the pooling of a plan from it; the network halves after the patches of 4.
     mixer, stochastic_shuffle: see `medmamba.blocks.mixers`.
 
@@ -141,7 +138,6 @@ class MambaMorph(nn.Module):
         diffeomorphic: bool = True,
         integration_steps: int = 7,
         symmetric: bool = False,
-        velocity_smoothing: float = 0.0,
         strides: Sequence[Sequence[int]] | None = None,
         mixer: str = "mamba",
         stochastic_shuffle: float = 0.0,
@@ -154,7 +150,6 @@ class MambaMorph(nn.Module):
         self.divisor = _divisor(stages)
         self.trans_skip, self.conv_skip = trans_skip, conv_skip
         self.diffeomorphic, self.integration_steps, self.symmetric = diffeomorphic, integration_steps, symmetric
-        self.velocity_smoothing = velocity_smoothing
         self.feature_extractor = FeatureExtractor(input_channels) if feature_extractor else None
         if feature_extractor:
             self.read_out_head = nn.Sequential(ActivatedConv(_FEATURES, 8, stride=2), ActivatedConv(8, 3))
@@ -218,10 +213,10 @@ class MambaMorph(nn.Module):
             y = self.get_submodule(f"up{k}")(y, skip)
         with torch.autocast(y.device.type, enabled=False):
             found = self.reg_head(y.to(next(self.reg_head.parameters()).dtype))
-            if self.symmetric:
-                there, back = found.chunk(2)
-                found = (there - back) / 2
-            return smooth(found, [self.velocity_smoothing] * 3) if self.velocity_smoothing else found
+        if not self.symmetric:
+            return found
+        there, back = found.chunk(2)
+        return (there - back) / 2
 
     def _side_by_side(self, pair: Sequence[Tensor]) -> Tensor:
         """(B, 2C, *spatial), moving first; of symmetric networks (2B, 2C, *spatial), then also fixed first."""

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from ..blocks.warp import integrate, warp
 from ..errors import DataError
-from .deform.fields import compose
+from .deform.fields import compose, smooth
 from .grid import Grid
 from .pair.options import Modality
 
@@ -34,6 +34,8 @@ class Use:
     """Whether its read-out features were trained to tell labels apart."""
     labels: tuple[tuple[str, int], ...] = ()
     """Names and values of the labels that it was trained to align; none: it was trained on images alone."""
+    smoothing: float = 0.0
+    """Standard deviation, in voxels, of a Gaussian over what each run of the network puts out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +83,8 @@ class RegistrationModel:
     def _once(self, fixed: Tensor, moving: Tensor) -> Tensor:
         first = cast(Any, self.networks[0])
         mean = torch.stack([network(moving, fixed, False)[1] for network in self.networks]).mean(0)
+        if self.use.smoothing:
+            mean = smooth(mean, [self.use.smoothing] * 3)
         return integrate(mean, first.integration_steps) if first.diffeomorphic else mean
 
     @torch.no_grad()
@@ -142,6 +146,7 @@ def use_of(note: Mapping[str, Any]) -> Use:
             int(note["passes"]),
             bool(note["features"]),
             tuple((str(name), int(value)) for name, value in note["labels"].items()),
+            float(note.get("smoothing", 0)),
         )
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"The note of a registration network is wrong: {error}.", "Take the file beside it.") from error

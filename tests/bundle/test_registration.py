@@ -25,6 +25,7 @@ NOTE = {
     "size": [16, 32, 16],
     "modalities": ["mri", "mri"],
     "passes": 2,
+    "smoothing": 1.5,
     "features": True,
     "labels": {"liver": 1},
 }
@@ -110,6 +111,7 @@ def test_it_segments_nothing(folder: Path, bundle: Path) -> None:
         ({"size": [16, 16, 17]}, "cannot take"),
         ({"modalities": ["mri", "pet"]}, "registration.modalities"),
         ({"passes": 1000}, "registration.passes"),
+        ({"smoothing": -1.0}, "registration.smoothing"),
         ({"extra": 1}, "registration.extra"),
     ],
 )

@@ -1,10 +1,12 @@
 """A trained registration network, applied."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 
 from medmamba.blocks.warp import integrate, warp
 from medmamba.errors import ConfigError, DataError
@@ -48,6 +50,17 @@ def test_passes_go_on_from_what_was_warped(pair: tuple[torch.Tensor, torch.Tenso
     once = model().displacement(fixed, moving)
     then = model().displacement(fixed, warp(moving, once))
     assert torch.allclose(model(2).displacement(fixed, moving), compose(then, once), atol=1e-5)
+
+
+def test_the_velocity_of_each_run_is_smoothed(pair: tuple[torch.Tensor, torch.Tensor]) -> None:
+    plain = model()
+    smoothed = RegistrationModel(plain.networks, replace(plain.use, smoothing=1.5), "made", "sha256:0")
+    with torch.no_grad():
+        velocity = plain.networks[0](pair[1], pair[0])[1]
+    by_scipy = gaussian_filter(velocity.numpy(), (0, 0, 1.5, 1.5, 1.5), mode="nearest", truncate=3)
+    wanted = integrate(torch.from_numpy(by_scipy), 7)
+    assert torch.allclose(smoothed.displacement(*pair), wanted, atol=1e-5)
+    assert not torch.allclose(plain.displacement(*pair), wanted, atol=1e-2)
 
 
 def test_folds_are_averaged_as_velocities(pair: tuple[torch.Tensor, torch.Tensor]) -> None:
@@ -109,7 +122,8 @@ NOTE = {
 
 
 def test_a_note() -> None:
-    assert use_of(NOTE) == Use((1, 1, 1), (16, 16, 16), ("mri", "ct"), 1, True, (("one", 1),))
+    known = Use((1, 1, 1), (16, 16, 16), ("mri", "ct"), 1, True, (("one", 1),))
+    assert use_of(NOTE) == known and use_of({**NOTE, "smoothing": 1.5}) == replace(known, smoothing=1.5)
 
 
 @pytest.mark.parametrize(

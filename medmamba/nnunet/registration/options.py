@@ -65,3 +65,6 @@ class RegistrationRecipe(BaseModel):
     """Bring cases of different people together by an affine map first, as `medmamba register` does before a network."""
     passes: int = Field(1, ge=1, le=8)
     """How often the network is run in use, each time on what the runs before have warped."""
+    smoothing: float = Field(0.0, ge=0, le=10)
+    """Standard deviation, in voxels, of a Gaussian over the velocity of each run in use, as log-domain demons have it
+    (Vercauteren et al. 2008): what moves single voxels alone is noise."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .cases import modality_of
+from .options import RegistrationRecipe
 from .pairing import Pairing
 from .space import space_of
 
@@ -24,7 +25,7 @@ def grid_of(
 
 def of(
     pairing: Pairing,
-    passes: int,
+    recipe: RegistrationRecipe,
     features: bool,
     configuration: Mapping[str, Any],
     size: tuple[int, int, int],
@@ -36,7 +37,8 @@ def of(
         "spacing": list(spacing),
         "size": list(size),
         "modalities": [modality_of(schemes[channel]) for channel in (pairing.fixed_channel, pairing.moving_channel)],
-        "passes": passes,
+        "passes": recipe.passes,
+        "smoothing": recipe.smoothing,
         "features": features,
         "labels": dict(pairing.labels),
     }

@@ -113,7 +113,7 @@ class RegistrationTrainer(MedMambaTrainer):
         cases = Cases(dataset, plans, configuration)
         self._align(cases, data, everyone, spacing)
         plans[network_plans.STAMP][stamp.KEY] = stamp.of(
-            self.pairing, self.registration.passes, self.objective.compares, configuration, size, spacing
+            self.pairing, self.registration, self.objective.compares, configuration, size, spacing
         )
         whole = self.share.whole
         tested = -(-len(self.pairing.tested(*parts[::-1])) // whole)

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ...blocks.warp import warp
+from ..similarity.windows import along_axes
 
 
 def _inside(displacement: Tensor) -> Tensor:
@@ -48,6 +49,20 @@ def resize(field: Tensor, shape: Sequence[int]) -> Tensor:
     ratio = [new / old for new, old in zip(shape, field.shape[2:], strict=True)]
     scale = torch.tensor(ratio, dtype=field.dtype, device=field.device).view(1, -1, 1, 1, 1)
     return F.interpolate(field, size=tuple(shape), mode="trilinear", align_corners=False) * scale
+
+
+def smooth(x: Tensor, sigma: Sequence[float]) -> Tensor:
+    """Gaussian smoothing of (B, C, X, Y, Z) by `sigma` voxels along each axis, the edge repeated outside."""
+    matrices = []
+    for size, width in zip(x.shape[2:], sigma, strict=True):
+        at = torch.arange(size, dtype=x.dtype, device=x.device)
+        reach = int(3 * width + 0.5)
+        matrix = torch.zeros(size, size, dtype=x.dtype, device=x.device)
+        for step in range(-reach, reach + 1):
+            weight = torch.exp(torch.tensor(-0.5 * (step / max(width, 1e-6)) ** 2, dtype=x.dtype, device=x.device))
+            matrix.index_put_((at.long(), (at + step).clamp(0, size - 1).long()), weight, accumulate=True)
+        matrices.append(matrix / matrix.sum(1, keepdim=True))
+    return along_axes(x, matrices)
 
 
 def invert(displacement: Tensor, start: Tensor | None = None, iterations: int = 40, tolerance: float = 0.02) -> Tensor:

@@ -8,10 +8,9 @@ from math import ceil, prod
 import torch
 from torch import Tensor
 
-from ...blocks.separable import smooth
 from ..similarity import diffusion
 from .contrast import alike
-from .fields import exponential, folding_share, invert, residual, resize
+from .fields import exponential, folding_share, invert, residual, resize, smooth
 from .levels import Level, Shape, level, shapes
 from .objective import Side, both, distance, judge
 from .sides import Deformation, Settings, Sides

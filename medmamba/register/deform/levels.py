@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 from torch.nn import functional as F
 
-from ...blocks.separable import smooth
+from .fields import smooth
 from .sides import Sides
 
 _FINEST = 1_500_000

@@ -3,7 +3,20 @@
 import torch
 from torch import Tensor
 
-from ...blocks.separable import along_axes
+
+def along_axes(x: Tensor, matrices: list[Tensor]) -> Tensor:
+    """Apply a matrix (new, old) along each spatial axis of (B, C, *spatial): many times faster on a CPU than pooling.
+
+    For windows of a few voxels too, whose matrices are mostly zeros: a matrix product uses the whole machine, and its
+    gradient is one more.
+    """
+    for axis, matrix in enumerate(matrices, start=2):
+        if axis == x.dim() - 1:
+            x = x @ matrix.T
+        else:
+            shape = (*x.shape[:axis], matrix.shape[0], *x.shape[axis + 1 :])
+            x = (matrix @ x.flatten(axis + 1)).view(shape)
+    return x
 
 
 def box_mean(x: Tensor, window: int) -> Tensor:

@@ -34,6 +34,7 @@ def test_a_similarity_does_without_labels(name: str) -> None:
         (Augmentation, {"contrast": "strong"}, "contrast"),
         (RegistrationRecipe, {"passes": 0}, "passes"),
         (RegistrationRecipe, {"passes": 9}, "passes"),
+        (RegistrationRecipe, {"smoothing": -1}, "smoothing"),
         (RegistrationRecipe, {"losses": {"smooth": -0.1}}, "losses.smooth"),
         (RegistrationRecipe, {"aligned": True}, "aligned"),
     ],

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from medmamba.nnunet.registration import stamp
+from medmamba.nnunet.registration.options import RegistrationRecipe
 from medmamba.nnunet.registration.pairing import read_pairing
 from medmamba.register.network import Use, use_of
 
@@ -36,13 +37,15 @@ def test_the_grid_is_along_the_patients_axes(
 
 def note(**table: Any) -> dict[str, Any]:
     pairing = read_pairing({**DATASET, "registration": table})
-    return stamp.of(pairing, 2, True, CONFIGURATION, (64, 48, 32), (2.0, 1.0, 3.0))
+    return stamp.of(
+        pairing, RegistrationRecipe(passes=2, smoothing=1.5), True, CONFIGURATION, (64, 48, 32), (2.0, 1.0, 3.0)
+    )
 
 
 def test_the_note_is_plain_and_read_as_it_was_meant() -> None:
     found = json.loads(json.dumps(note(pairing="intra")))
     labels = (("liver", 1), ("spleen", 2))
-    assert use_of(found) == Use((2, 1, 3), (64, 48, 32), ("ct", "mri"), 2, True, labels)
+    assert use_of(found) == Use((2, 1, 3), (64, 48, 32), ("ct", "mri"), 2, True, labels, 1.5)
 
 
 def test_modalities_are_those_of_the_two_channels() -> None:

@@ -12,6 +12,7 @@ from medmamba.networks import create
 from medmamba.nnunet import plans as network_plans
 from medmamba.nnunet.batches import BatchError
 from medmamba.nnunet.registration import stamp, validation
+from medmamba.nnunet.registration.options import RegistrationRecipe
 from medmamba.nnunet.registration.pairing import read_pairing
 from medmamba.nnunet.registration.validation import validate
 from tests.bundle.made import results_folder
@@ -87,7 +88,9 @@ def trained(workplace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     plans = network_plans.adapt(read_json(place / "nnUNetPlans.json"), "mambamorph", "small", "3d_fullres")
     pairing = read_pairing(read_json(place / "dataset.json"))
     configuration = network_plans.resolve(plans, "3d_fullres")
-    plans[network_plans.STAMP][stamp.KEY] = stamp.of(pairing, 1, False, configuration, (16, 32, 16), (1.0, 1.0, 1.0))
+    plans[network_plans.STAMP][stamp.KEY] = stamp.of(
+        pairing, RegistrationRecipe(), False, configuration, (16, 32, 16), (1.0, 1.0, 1.0)
+    )
     torch.manual_seed(0)
     state = create("mambamorph", input_channels=1, **configuration["architecture"]["arch_kwargs"]).state_dict()
     return results_folder(

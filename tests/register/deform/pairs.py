@@ -2,8 +2,7 @@
 
 import torch
 
-from medmamba.blocks.separable import smooth
-from medmamba.register.deform.fields import exponential, sample
+from medmamba.register.deform.fields import exponential, sample, smooth
 from medmamba.register.deform.sides import Sides
 
 

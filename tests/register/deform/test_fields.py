@@ -12,9 +12,10 @@ from medmamba.register.deform.fields import (
     residual,
     resize,
     sample,
+    smooth,
 )
 from tests.reference_data import arrays, needs_reference
-from tests.register.deform.pairs import velocity
+from tests.register.deform.pairs import image, velocity
 
 _SHAPE = (20, 24, 18)
 
@@ -91,3 +92,12 @@ def test_resizing_keeps_the_map(shape):
     new = resize(field, shape)
     for axis in range(3):
         assert torch.allclose(new[:, axis], torch.tensor(shape[axis] / _SHAPE[axis]))
+
+
+def test_smoothing_keeps_constants_and_matches_scipy():
+    from scipy.ndimage import gaussian_filter
+
+    picture = image(_SHAPE).double()
+    expected = gaussian_filter(picture[0, 0].numpy(), (1.0, 1.5, 0.0), mode="nearest", truncate=3)
+    assert abs(smooth(picture, (1.0, 1.5, 0.0))[0, 0].numpy() - expected).max() < 1e-3
+    assert torch.allclose(smooth(torch.ones(1, 2, *_SHAPE), [2.0] * 3), torch.ones(1))

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from medmamba.register.similarity.windows import box_mean, masked_mean
+from medmamba.register.similarity.windows import along_axes, box_mean, masked_mean
 from tests.register.similarity.made import blobs
 
 
@@ -20,6 +20,16 @@ def test_box_means_are_scipys(shape: list[int], window: int, seed: int) -> None:
     picture = np.random.default_rng(seed).random((2, 3, *shape))
     wanted = ndimage.uniform_filter(picture, (1, 1, *[window] * len(shape)), mode="constant")
     assert np.allclose(box_mean(torch.from_numpy(picture), window).numpy(), wanted)
+
+
+def test_matrices_work_along_their_own_axis() -> None:
+    picture = blobs().expand(2, 3, -1, -1, -1)
+    random = torch.Generator().manual_seed(0)
+    matrices = [
+        torch.rand(new, old, generator=random, dtype=torch.float64)
+        for new, old in zip((4, 5, 6), picture.shape[2:], strict=True)
+    ]
+    assert torch.allclose(along_axes(picture, matrices), torch.einsum("bcxyz,ix,jy,kz->bcijk", picture, *matrices))
 
 
 def test_masked_means() -> None:

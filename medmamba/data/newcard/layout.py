@@ -105,8 +105,8 @@ def _case_folders(files: Sequence[str], labelled: bool = True) -> Guess | None:
             common = [
                 role for role, count in Counter(r for f in folders for r in f).items() if count > _MOST * len(folders)
             ]
-            enough = len(folders) > 1 and len(common) > labelled
-            if enough and (found := _from_roles(above, common, folders, labelled)):
+            enough = len(common) >= (2 if labelled else 1)  # an image, and its label
+            if len(folders) > 1 and enough and (found := _from_roles(above, common, folders, labelled)):
                 return found
     return None
 

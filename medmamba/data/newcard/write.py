@@ -37,8 +37,8 @@ def write_card(
     2-D pictures. `images_only`: volumes without labels, to train a registration network on; nnU-Net wants a label map
     beside each image, so what is brighter than the background becomes the label "seen", which nothing is trained for.
 
-    DataError when the folder holds no images with labels, or the card's file is there already;
-    ConfigError when the file's name and the dataset's differ.
+    DataError when the folder holds no images, or none with labels where they are needed, or the card's file is there
+    already; ConfigError when the file's name and the dataset's differ.
     """
     source = source.expanduser().absolute()
     if not source.is_dir():
@@ -211,12 +211,14 @@ def _named(said: Mapping[str, Any]) -> dict[str, Any]:
 def _text(name: str, number: int, draft: _Draft) -> str:
     """The card's TOML; JSON writes strings and lists as TOML does."""
     flat = draft.looks.flat and not draft.guess.clip
+    labels = ", ".join(key for key in draft.labels if key != "background")
+    about = "images without labels" if draft.pairs else labels
     top: dict[str, Any] = {
         "name": name,
         "id": number,
         "id_origin": "medmamba",
         **({"task": "registration"} if draft.pairs else {"task": "video segmentation"} if draft.guess.clip else {}),
-        "title": f"{name}: {', '.join(key for key in draft.labels if key != 'background')}"[:100],
+        "title": f"{name}: {about}"[:100],
         "home": draft.extra.get("reference", "unknown"),
         "licence": draft.extra.get("licence", draft.extra.get("license", "unknown")),
         "access": "a folder on this machine",
